@@ -1,0 +1,299 @@
+/* hilum: learns to tell cancerous from healthy lungs on CT, and says honestly how well it does so.
+ *
+ * For research only. hilum is not a medical device and never claims to diagnose.
+ *
+ * The manual of libhilum is this header. Conventions that hold for every function:
+ *
+ * - Errors. A function that can fail returns enum hilum_status, HILUM_OK (0) on success. The last argument, a
+ *   struct hilum_error the caller owns, receives the code and one line of text naming the file or option and the
+ *   reason; it may be NULL. On failure no output argument has been written. The library never prints, exits or aborts
+ *   on bad input, and no message holds a patient's name or id.
+ * - Ownership. A const pointer is borrowed for the duration of the call unless said otherwise. Through a pointer to
+ *   pointer (**out) the caller receives an object that it gives back to the function named beside it.
+ * - Shapes are N, D, H, W, C: batch, depth, height, width, channels, channels last. A 2-D image has D = 1.
+ * - Threads. A loaded model is immutable and may be shared. A session belongs to one thread at a time.
+ * - Text is UTF-8. A NULL string in an options structure means the default.
+ */
+#ifndef HILUM_H
+#define HILUM_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#if defined(HILUM_BUILD)
+#define HILUM_API __attribute__((visibility("default")))
+#else
+#define HILUM_API
+#endif
+
+/* ---- version and errors ------------------------------------------------------------------------------------- */
+
+/* "0.1.0" */
+HILUM_API const char *hilum_version(void);
+
+enum hilum_status {
+	HILUM_OK = 0,
+	HILUM_ERROR_ARGUMENT,    /* an option or argument is wrong: the caller's mistake */
+	HILUM_ERROR_MEMORY,      /* the system gave no memory */
+	HILUM_ERROR_IO,          /* a file could not be opened, read or written */
+	HILUM_ERROR_FORMAT,      /* a file is damaged or is not what it claims to be */
+	HILUM_ERROR_LIMIT,       /* an input exceeds a limit on pixels, bytes or count */
+	HILUM_ERROR_UNSUPPORTED, /* sound input of a kind hilum does not handle */
+	HILUM_ERROR_DATA,        /* a data set that cannot be used: one class only, a group on two sides, ... */
+	HILUM_ERROR_STOPPED,     /* the caller asked to stop; what was asked to be saved is saved */
+	HILUM_ERROR_INTERNAL,    /* a defect in hilum */
+	HILUM_STATUS_COUNT
+};
+
+struct hilum_error {
+	enum hilum_status code;
+	char message[512];
+};
+
+/* "ok", "bad argument", "out of memory", ...; never NULL. */
+HILUM_API const char *hilum_status_name(enum hilum_status status);
+
+/* ---- messages ------------------------------------------------------------------------------------------------ */
+
+enum hilum_level { HILUM_LOG_DEBUG, HILUM_LOG_INFO, HILUM_LOG_WARNING };
+
+/* Called with one line without a newline, possibly from several threads at once. */
+typedef void hilum_log_function(void *context, enum hilum_level level, const char *line);
+
+/* Where the library's messages go from now on; NULL (the default) drops them. Not thread-safe: set once, early. */
+HILUM_API void hilum_log_to(hilum_log_function *function, void *context);
+
+/* ---- option tables ------------------------------------------------------------------------------------------- *
+ * One table describes the members of a structure: names, defaults, ranges and help. It drives the parsing of command
+ * lines and of architecture text, printing, range errors and the generated reference pages. */
+
+enum hilum_option_kind {
+	HILUM_OPTION_FLAG,   /* bool */
+	HILUM_OPTION_INT,    /* int64_t, from minimum to maximum */
+	HILUM_OPTION_REAL,   /* double, from minimum to maximum */
+	HILUM_OPTION_TEXT,   /* const char *, borrowed from the text that was parsed (argv, a table's default) */
+	HILUM_OPTION_CHOICE, /* int, index into choices */
+	HILUM_OPTION_SIZES   /* struct hilum_sizes, each from minimum to maximum, written 3 or 3x3x3 or 32,64,128 */
+};
+
+#define HILUM_SIZES_MAX 16
+struct hilum_sizes {
+	int32_t count;
+	int32_t size[HILUM_SIZES_MAX];
+};
+
+struct hilum_option {
+	const char *name; /* NULL ends the table */
+	enum hilum_option_kind kind;
+	size_t offset; /* of the member */
+	double minimum, maximum;
+	const char *initial;        /* the default as text; NULL: zero, false or NULL */
+	const char *const *choices; /* NULL-terminated, for HILUM_OPTION_CHOICE */
+	const char *value;          /* what the help calls the value: "N", "FILE" */
+	const char *help;           /* one sentence without a full stop */
+};
+
+/* Sets every member to its default. */
+HILUM_API void hilum_options_init(const struct hilum_option *table, void *object);
+
+/* Parses one value into its member. A flag takes NULL, "true" or "false". */
+HILUM_API enum hilum_status hilum_option_set(const struct hilum_option *table, void *object, const char *name,
+                                             const char *value, struct hilum_error *error);
+
+/* Writes a member as the text that hilum_option_set reads back, into a buffer of size bytes; false if it does not fit.
+ */
+HILUM_API bool hilum_option_get(const struct hilum_option *option, const void *object, char *text, size_t size);
+
+/* The entry of that name, or NULL. */
+HILUM_API const struct hilum_option *hilum_option_find(const struct hilum_option *table, const char *name);
+
+/* ---- phantoms: synthetic axial chest slices ------------------------------------------------------------------- */
+
+struct hilum_phantom_options {
+	const char *directory; /* made if missing; receives normal/, nodule/ and truth.csv */
+	int64_t cases;         /* images, half of them with a lesion */
+	int64_t seed;
+	int64_t size; /* pixels a side */
+	int format;   /* 0 PNG (8-bit grey, lung window), 1 TIFF (signed 16-bit, Hounsfield units) */
+};
+
+/* --cases --seed --size --format; directory is set by the caller. */
+HILUM_API extern const struct hilum_option hilum_phantom_option_table[];
+
+/* Draws the images and truth.csv
+ * (path,label,patient,seed,center_x,center_y,diameter_px,diameter_mm,margin,density,side). Same options, same bytes. */
+HILUM_API enum hilum_status hilum_phantom_write(const struct hilum_phantom_options *options, struct hilum_error *error);
+
+/* ---- training ------------------------------------------------------------------------------------------------- */
+
+struct hilum_train_options {
+	const char *data;        /* folder of class folders, or a CSV manifest */
+	const char *arch;        /* "seed", "resnet18", a preset with settings ("seed filters=16,32"), or a file */
+	const char *out;         /* run folder; NULL: runs/ and the first free name made from data and arch */
+	const char *positive;    /* "A,B": classes merged into the positive class of a binary task */
+	const char *groups;      /* CSV path,group (or patient); overrides the manifest's groups */
+	const char *split;       /* "70/15/15" */
+	const char *folds;       /* CSV with path and a column that starts with fold */
+	const char *fold_column; /* that column's name when there are several; NULL: the only one, or "fold" */
+	int64_t fold;            /* the test fold; -1: none */
+	int64_t epochs, batch, size, seed, threads;
+	double lr, weight_decay, momentum, clip, label_smoothing, focal, ema, dropout;
+	int optimizer;                      /* sgd, adam, adamw */
+	int schedule;                       /* constant, step, cosine, onecycle */
+	double warmup;                      /* epochs of linear warm-up */
+	int loss;                           /* auto, bce, ce, focal */
+	int precision;                      /* fp32, bf16 */
+	int balance;                        /* none, weights, sampler */
+	int channels;                       /* grey, rgb */
+	int fit;                            /* crop, pad: how a picture becomes square */
+	double window_center, window_width; /* Hounsfield units, for inputs in Hounsfield units */
+	const char *augment; /* "none", "light", "medium", "strong" or a list "flip,rotate=15,noise=0.02" */
+	int64_t patience;    /* early stopping: epochs without a better validation loss; 0 never stops */
+	const char *keep;    /* "best" or "last": the model whose test score is printed */
+	const char *init;    /* model to start from */
+	int64_t freeze;      /* first layers kept as they are */
+	int64_t memory;      /* MiB the loader may use to keep resized pictures */
+	bool resume;
+	bool shuffle_labels; /* a control: labels permuted over groups; an honest pipeline then scores chance */
+};
+
+/* Every option of `hilum train`; data is set by the caller. */
+HILUM_API extern const struct hilum_option hilum_train_option_table[];
+
+/* Filled in before each callback and borrowed for its duration. */
+struct hilum_progress {
+	int64_t epoch, epochs; /* from 1 */
+	int64_t step, steps;   /* of this epoch, from 1 */
+	double images_per_second;
+	double seconds_left;
+	double loss;            /* running mean over this epoch's steps */
+	bool epoch_done;        /* then the members below are set */
+	double validation_loss; /* NaN where there is no validation part */
+	double validation_auc;  /* NaN likewise, or when one class only */
+	double validation_accuracy;
+	bool best; /* the best validation loss so far (best.hilum was written) */
+};
+
+struct hilum_train_events {
+	void (*progress)(void *context, const struct hilum_progress *progress);
+	void *context;
+	const volatile int *stop; /* non-zero asks to stop after this step, saved; NULL: never */
+};
+
+struct hilum_scores;
+
+struct hilum_train_result {
+	char run[512];         /* the run folder */
+	char weights_hash[17]; /* 16 hex digits over the final weights */
+	int64_t epochs_done;
+	struct hilum_scores
+	    *test; /* of the reloaded model on the test part; NULL if there is none; hilum_scores_free */
+};
+
+/* Trains and writes the run folder: command.txt, arch.txt, recipe.json, split.csv, log.csv, best.hilum, last.hilum and
+ * the checkpoint. HILUM_ERROR_STOPPED when stopped by the caller: the checkpoint is on disk and options->resume goes on
+ * from it bit for bit. events may be NULL. */
+HILUM_API enum hilum_status hilum_train(const struct hilum_train_options *options,
+                                        const struct hilum_train_events *events, struct hilum_train_result *result,
+                                        struct hilum_error *error);
+
+/* ---- models and prediction ------------------------------------------------------------------------------------ */
+
+struct hilum_model;
+struct hilum_session;
+
+/* Opens NAME.hilum, or a run folder's best.hilum. Every byte is checked before use. hilum_model_close. */
+HILUM_API enum hilum_status hilum_model_open(const char *path, struct hilum_model **out, struct hilum_error *error);
+HILUM_API void hilum_model_close(struct hilum_model *model);
+
+HILUM_API int32_t hilum_model_class_count(const struct hilum_model *model);
+/* Borrowed from the model; NULL outside 0 .. count-1. In a binary task class 1 is the positive one. */
+HILUM_API const char *hilum_model_class_name(const struct hilum_model *model, int32_t index);
+
+struct hilum_session_options {
+	int64_t threads; /* 0: the cores really available */
+	int precision;   /* 0 fp32, 1 bf16 */
+	int64_t batch;   /* images a pass; 0: 1 */
+};
+
+/* Plans the model for a fixed batch. The model must outlive the session. hilum_session_close. */
+HILUM_API enum hilum_status hilum_session_open(const struct hilum_model *model,
+                                               const struct hilum_session_options *options, struct hilum_session **out,
+                                               struct hilum_error *error);
+HILUM_API void hilum_session_close(struct hilum_session *session);
+
+#define HILUM_CLASSES_MAX 64
+
+struct hilum_prediction {
+	int32_t class_index; /* the most probable class; binary: probability >= 0.5 */
+	double probability;  /* binary: of the positive class; otherwise of class_index */
+	int32_t count;
+	double probabilities[HILUM_CLASSES_MAX];
+};
+
+/* One picture from a file, through the recipe stored in the model. */
+HILUM_API enum hilum_status hilum_predict_file(struct hilum_session *session, const char *path,
+                                               struct hilum_prediction *out, struct hilum_error *error);
+
+enum hilum_pixel { HILUM_PIXEL_U8, HILUM_PIXEL_U16, HILUM_PIXEL_I16_HU, HILUM_PIXEL_F32_HU };
+
+/* One picture from memory: height rows of width pixels of channels (1 or 3) interleaved values, no padding. */
+HILUM_API enum hilum_status hilum_predict_pixels(struct hilum_session *session, const void *pixels,
+                                                 enum hilum_pixel type, int32_t width, int32_t height, int32_t channels,
+                                                 struct hilum_prediction *out, struct hilum_error *error);
+
+/* ---- evaluation ----------------------------------------------------------------------------------------------- */
+
+struct hilum_eval_options {
+	const char *data;  /* folder or CSV manifest */
+	const char *split; /* "train", "val", "test", "all"; NULL: test on the run's own data set, otherwise all */
+	const char *groups;
+	const char *positive;
+	const char *predictions; /* CSV to write: path,label,probability[,group], or label,p_CLASS...; NULL: none */
+	int64_t threads;
+	int precision;
+	int64_t batch;
+};
+HILUM_API extern const struct hilum_option hilum_eval_option_table[];
+
+/* Scores a model on a data set. Files that cannot be read are counted and reported as warnings. hilum_scores_free. */
+HILUM_API enum hilum_status hilum_eval(const struct hilum_model *model, const struct hilum_eval_options *options,
+                                       struct hilum_scores **out, struct hilum_error *error);
+
+/* Scores any table of labels and probabilities: label,probability[,group] (label 0 or 1) or label,p_CLASS,... */
+HILUM_API enum hilum_status hilum_score_file(const char *path, struct hilum_scores **out, struct hilum_error *error);
+
+HILUM_API void hilum_scores_free(struct hilum_scores *scores);
+
+/* A figure by its JSON name ("auc", "log_loss", ...), positive class or macro average; NaN where it is undefined. */
+HILUM_API double hilum_scores_get(const struct hilum_scores *scores, const char *name);
+
+enum hilum_output { HILUM_OUTPUT_TEXT, HILUM_OUTPUT_JSON };
+
+/* The scores for a person (tables, with the baseline beside each figure) or as one JSON object. */
+HILUM_API enum hilum_status hilum_scores_print(const struct hilum_scores *scores, enum hilum_output output, FILE *file,
+                                               struct hilum_error *error);
+
+/* ---- descriptions --------------------------------------------------------------------------------------------- */
+
+/* What a model file or a picture is: architecture, recipe, classes, provenance, scores; or size, type, values. */
+HILUM_API enum hilum_status hilum_info(const char *path, enum hilum_output output, bool plan, FILE *file,
+                                       struct hilum_error *error);
+
+/* The reference page of every layer: name, ONNX name, options with ranges. */
+HILUM_API enum hilum_status hilum_describe_ops(enum hilum_output output, FILE *file, struct hilum_error *error);
+
+/* This machine as hilum sees it: processor, instruction sets, threads, memory, libraries, back ends; a small self-test
+ * of each back end against the reference. HILUM_ERROR_INTERNAL if one disagrees. */
+HILUM_API enum hilum_status hilum_doctor(enum hilum_output output, FILE *file, struct hilum_error *error);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,16 @@
+/* What this machine really offers. */
+#ifndef HL_BASE_CPU_H
+#define HL_BASE_CPU_H
+#include <stdbool.h>
+#include <stdint.h>
+
+/* Cores available to this process: affinity mask and cgroup quota (v1 and v2), at least 1. */
+int32_t hl_cpu_count(void);
+struct hl_cpu {
+	char name[64];
+	bool avx2, avx512, avx512_bf16, amx;
+};
+struct hl_cpu hl_cpu_describe(void);
+/* Bytes of memory available to this process: the smaller of MemAvailable and the cgroup's limit. */
+int64_t hl_memory_available(void);
+#endif

@@ -1,0 +1,28 @@
+/* Augmentation of 8-bit images, keyed by (seed, epoch, case): the same at any number of workers. */
+#ifndef HL_DATA_AUGMENT_H
+#define HL_DATA_AUGMENT_H
+#include "base/random.h"
+#include "data/recipe.h"
+
+struct hl_augment {
+	bool flip;         /* left-right */
+	bool vflip;        /* up-down */
+	bool quarter;      /* quarter turns */
+	double rotate;     /* degrees either way */
+	double shift;      /* share of the side either way */
+	double zoom;       /* 0.1: by a factor in [1/1.1, 1.1] */
+	double brightness; /* added, share of full scale, either way */
+	double contrast;   /* 0.2: by a factor in [1/1.2, 1.2] about the mean */
+	double noise;      /* standard deviation up to, share of full scale */
+	double blur;       /* Gaussian sigma up to, pixels */
+	double cutout;     /* side of a grey square up to, share of the side */
+	double mixup;      /* alpha of the Beta distribution (Zhang et al., "mixup", ICLR 2018); done by the loader */
+};
+
+/* "none", "light", "medium", "strong", or a list "flip,rotate=15,noise=0.02" through an option table. */
+enum hilum_status hl_augment_parse(const char *text, struct hl_augment *out, struct hilum_error *error);
+/* in and out differ; size x size x channels. scratch: hl_augment_scratch(recipe) bytes. */
+void hl_augment_apply(const struct hl_augment *augment, const struct hl_recipe *recipe, uint64_t seed, uint32_t epoch,
+                      uint32_t index, const uint8_t *in, uint8_t *out, void *scratch);
+size_t hl_augment_scratch(const struct hl_recipe *recipe);
+#endif

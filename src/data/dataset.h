@@ -1,0 +1,49 @@
+/* A data set: a folder whose subfolders are classes, or a CSV manifest (path,label and optionally group or patient, and
+ * split). Nothing is decoded here. */
+#ifndef HL_DATA_DATASET_H
+#define HL_DATA_DATASET_H
+#include "base/error.h"
+
+enum hl_part { HL_PART_TRAIN, HL_PART_VAL, HL_PART_TEST, HL_PART_NONE };
+extern const char *const hl_part_names[]; /* "train", "val", "test", "none" */
+
+struct hl_case {
+	char *path;        /* as people write it: relative to the data set's root, "benign/case (1).jpg" */
+	char *file;        /* to open */
+	int32_t label;     /* index into classes */
+	int32_t origin;    /* index into origins: the class before merging */
+	int32_t group;     /* index into groups; every case has one (its own where none was given) */
+	enum hl_part part; /* HL_PART_NONE until split */
+};
+
+struct hl_dataset {
+	char *root;
+	size_t count;
+	struct hl_case *cases; /* sorted by path */
+	int32_t class_count;
+	char **classes; /* binary: [negative, positive] */
+	int32_t origin_count;
+	char **origins; /* the classes as found */
+	int32_t group_count;
+	char **groups;
+	bool grouped;   /* groups were given (false: every case is its own) */
+	bool has_parts; /* the manifest's split column was used */
+};
+
+struct hl_dataset_options {
+	const char *positive; /* "A,B"; NULL: none. All other classes become the negative one */
+	const char *groups;   /* CSV with path and group or patient; every case must be in it */
+};
+
+/* Folder: class folders are taken as they are named; files whose name no format claims are skipped and counted in a
+ * warning; folders inside class folders are walked. A binary task's positive class: of two folders the one whose name
+ * is not one of the usual negatives (normal, healthy, negative, control, benign, no..., 0); otherwise the second in
+ * order. Errors: fewer than two classes, an empty class, a label without cases, a duplicate path. */
+enum hilum_status hl_dataset_open(const char *path, const struct hl_dataset_options *options, struct hl_dataset **out,
+                                  struct hilum_error *error);
+void hl_dataset_free(struct hl_dataset *dataset);
+/* Cases of a part in order: a new array of indexes (hl_free), NULL without memory. HL_PART_NONE: all. */
+uint32_t *hl_dataset_select(const struct hl_dataset *dataset, enum hl_part part, size_t *count);
+/* SHA-256 over paths, labels, groups and file sizes: tells whether it is the same data set. */
+void hl_dataset_hash(const struct hl_dataset *dataset, char hex[65]);
+#endif

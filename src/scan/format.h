@@ -1,0 +1,31 @@
+/* File formats: each is one constant table at the foot of its file in formats/, plus one line in format.c. */
+#ifndef HL_SCAN_FORMAT_H
+#define HL_SCAN_FORMAT_H
+#include "scan/volume.h"
+
+struct hl_format {
+	const char *name;
+	const char *extensions; /* "jpg jpeg": for finding candidates in folders; what a file is, its bytes tell */
+	bool (*detect)(const uint8_t *bytes, size_t length);
+	/* Decodes a whole file from memory. Must not crash, hang or take memory beyond the limits of volume.h on any
+	 * bytes; must return an error or a volume. */
+	enum hilum_status (*decode)(const uint8_t *bytes, size_t length, struct hl_volume *out,
+	                            struct hilum_error *error);
+};
+
+extern const struct hl_format hl_format_jpeg, hl_format_png, hl_format_tiff;
+
+extern const struct hl_format *const hl_formats[]; /* NULL-terminated */
+
+#define HL_FILE_BYTES_MAX ((size_t)256 << 20)
+
+/* Reads, detects, decodes. Errors name the path. Catches drivers that fail without an error or succeed with one. */
+enum hilum_status hl_scan_open(const char *path, struct hl_volume *out, struct hilum_error *error);
+enum hilum_status hl_scan_decode(const uint8_t *bytes, size_t length, struct hl_volume *out, struct hilum_error *error);
+/* Whether a file's name ends in an extension that some format claims (case-insensitive). */
+bool hl_scan_has_extension(const char *path);
+
+/* Writers, through base/file.h's write-and-rename. PNG: U8 or U16, 1 or 3 channels; TIFF: any type, deflate. */
+enum hilum_status hl_png_write(const char *path, const struct hl_volume *volume, struct hilum_error *error);
+enum hilum_status hl_tiff_write(const char *path, const struct hl_volume *volume, struct hilum_error *error);
+#endif

@@ -1,0 +1,25 @@
+/* Synthetic axial chest slices in Hounsfield units. */
+#ifndef HL_SCAN_PHANTOM_H
+#define HL_SCAN_PHANTOM_H
+#include "scan/volume.h"
+
+enum hl_margin { HL_MARGIN_SMOOTH, HL_MARGIN_LOBULATED, HL_MARGIN_SPICULATED };
+
+struct hl_lesion {
+	double x, y, diameter; /* pixels */
+	double diameter_mm;
+	double hounsfield; /* of its body: solid about 30, part-solid and ground glass lower */
+	enum hl_margin margin;
+	bool left; /* side of the patient: image right in the radiological convention */
+};
+
+struct hl_phantom {
+	struct hl_volume volume; /* I16, Hounsfield units, spacing set */
+	bool has_lesion;
+	struct hl_lesion lesion;
+};
+
+/* Draws one case: a pure function of (seed, index, size). Free volume with hl_volume_free. */
+enum hilum_status hl_phantom_draw(uint64_t seed, uint32_t index, int32_t size, bool with_lesion, struct hl_phantom *out,
+                                  struct hilum_error *error);
+#endif

@@ -1,0 +1,34 @@
+/* The one type of scan: a stack of slices with its voxels, spacing, and place in the patient. A picture is a volume of
+ * depth 1. */
+#ifndef HL_SCAN_VOLUME_H
+#define HL_SCAN_VOLUME_H
+#include "base/error.h"
+
+enum hl_voxel { HL_VOXEL_U8, HL_VOXEL_U16, HL_VOXEL_I16, HL_VOXEL_F32 };
+
+/* What the numbers mean. Grey values are on a scale from 0 to maximum (255, 65535); Hounsfield units are absolute. */
+enum hl_unit { HL_UNIT_GREY, HL_UNIT_HOUNSFIELD };
+
+struct hl_volume {
+	int32_t width, height, depth; /* voxels along x, y, z */
+	int32_t channels;             /* 1 grey, 3 RGB interleaved; alpha is composited on black when read */
+	enum hl_voxel type;
+	enum hl_unit unit;
+	double maximum;    /* full scale of grey values; 0 for Hounsfield units */
+	double spacing[3]; /* mm along x, y, z; 0 where unknown */
+	void *voxels;      /* depth * height * width * channels, no padding; owned */
+	char format[16];   /* "JPEG", "PNG", "TIFF" */
+};
+
+/* The limits on what is decoded, checked before memory is taken. */
+#define HL_VOLUME_SIDE_MAX 16384
+#define HL_VOLUME_PIXELS_MAX (INT64_C(64) << 20) /* of one slice */
+#define HL_VOLUME_BYTES_MAX (INT64_C(512) << 20)
+
+size_t hl_voxel_size(enum hl_voxel type);
+/* Checks the sizes against the limits and allocates zeroed voxels. */
+enum hilum_status hl_volume_init(struct hl_volume *volume, int32_t width, int32_t height, int32_t depth,
+                                 int32_t channels, enum hl_voxel type, struct hilum_error *error);
+void hl_volume_free(struct hl_volume *volume);
+double hl_volume_get(const struct hl_volume *volume, int32_t x, int32_t y, int32_t z, int32_t channel);
+#endif
