@@ -258,19 +258,33 @@ enum hilum_status hl_model_load(const char *path, struct hilum_model **out, stru
 	return status ? hl_prefix(error, status, "%s", path) : HILUM_OK;
 }
 
+static bool same_classes(const struct hilum_model *a, const struct hilum_model *b)
+{
+	bool same = a->class_count == b->class_count;
+	for (int32_t i = 0; same && i < a->class_count; i++)
+		same = strcmp(a->classes[i], b->classes[i]) == 0;
+	return same;
+}
+
+static bool same_shape(const struct hl_param *a, const struct hl_param *b)
+{
+	bool same = a->spec.rank == b->spec.rank;
+	for (int k = 0; same && k < a->spec.rank; k++)
+		same = a->spec.dims[k] == b->spec.dims[k];
+	return same;
+}
+
 enum hilum_status hl_model_init_from(struct hilum_model *model, const struct hilum_model *from, int32_t *copied,
                                      int32_t *kept, struct hilum_error *error)
 {
 	int32_t taken = 0, trained = 0, left = 0;
+	int32_t new_head = same_classes(model, from) ? -1 : model->graph->logits;
 	for (int32_t i = 0; i < model->graph->params; i++) {
 		const struct hl_param *to = &model->graph->param[i], *source = NULL;
 		for (int32_t k = 0; k < from->graph->params && !source; k++)
 			if (strcmp(from->graph->param[k].name, to->name) == 0)
 				source = &from->graph->param[k];
-		bool same = source && source->spec.rank == to->spec.rank;
-		for (int k = 0; same && k < to->spec.rank; k++)
-			same = source->spec.dims[k] == to->spec.dims[k];
-		if (same) {
+		if (source && same_shape(source, to) && to->node != new_head) {
 			memcpy(model->slab + to->offset, from->slab + source->offset,
 			       (size_t)to->count * sizeof(float));
 			taken++;

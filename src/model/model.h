@@ -31,8 +31,8 @@ enum hilum_status hl_model_create(const char *arch_text, struct hl_shape input, 
 enum hilum_status hl_model_save(const struct hilum_model *model, const char *path, struct hilum_error *error);
 enum hilum_status hl_model_load(const char *path, struct hilum_model **out, struct hilum_error *error);
 
-/* Copies every parameter of from whose name and shape agree; counts those copied and the trained ones left as they
- * were (a new head). HILUM_ERROR_DATA when nothing agrees. */
+/* Copies every parameter of from whose name and shape agree, except the last layer's where the classes differ; counts
+ * those copied and the trained ones left as they were (a new head). HILUM_ERROR_DATA when nothing agrees. */
 enum hilum_status hl_model_init_from(struct hilum_model *model, const struct hilum_model *from, int32_t *copied,
                                      int32_t *kept, struct hilum_error *error);
 /* Hash over all weights: 16 hex digits. */
