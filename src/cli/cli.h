@@ -1,0 +1,52 @@
+/* What the verbs of the command line share. The command line sees hilum.h only, as any other program would. */
+#ifndef HILUM_CLI_H
+#define HILUM_CLI_H
+#include "hilum/hilum.h"
+
+enum { EXIT_DONE = 0, EXIT_FAILED = 1, EXIT_MISUSED = 2 };
+
+/* Option tables and the structures they fill. A verb has at most two: the library's and its own. */
+struct cli_options {
+	const struct hilum_option *table;
+	void *object;
+};
+
+struct verb {
+	const char *name;
+	const char *arguments;                    /* "MODEL DATA" */
+	const char *summary;                      /* one line */
+	const char *description;                  /* paragraphs for the manual page, separated by empty lines */
+	const char *examples;                     /* command lines, one a line */
+	const struct hilum_option *library, *own; /* tables or NULL */
+	int least, most;                          /* arguments; most < 0: no limit */
+	int (*run)(const struct verb *verb, int argc, char **argv);
+};
+
+extern const struct verb verb_phantom, verb_train, verb_eval, verb_score, verb_predict, verb_info, verb_ops,
+    verb_doctor;
+extern const struct verb *const verbs[]; /* NULL-terminated */
+
+/* Initialises the structures and parses "--name value", "--name=value" and flags into them; the rest is moved to the
+ * front of argv. Returns the number of arguments, or -1 after a message on stderr. */
+int cli_parse(const struct verb *verb, const struct cli_options *options, size_t count, int argc, char **argv);
+
+void cli_help(const struct verb *verb, FILE *file);
+void cli_manual(const struct verb *verb, FILE *file); /* man(7) source */
+void cli_overview(FILE *file);
+void cli_overview_manual(FILE *file);
+void cli_completion(FILE *file); /* for bash */
+
+/* "hilum VERB: message" on stderr; the exit code that fits the error. */
+int cli_fail(const struct verb *verb, const struct hilum_error *error);
+/* EXIT_DONE, or EXIT_FAILED with a message when stdout could not be written. */
+int cli_finish(const struct verb *verb, int code);
+
+/* Whether stderr is a terminal that wants colours and moving lines. */
+bool cli_is_terminal(void);
+/* Clears a moving line, if there is one, so that a message can be printed. */
+void cli_progress(void *context, const struct hilum_progress *progress);
+void cli_clear_line(void);
+/* Set by the first Ctrl-C or SIGTERM; the second ends the process. */
+extern volatile int cli_stop;
+void cli_catch_signals(void);
+#endif
