@@ -11,11 +11,14 @@ enum hl_loss_kind {
 
 struct hl_loss {
 	enum hl_loss_kind kind;
-	int32_t outputs;      /* 1 or K >= 2 */
-	double smoothing;     /* label smoothing: y (1 - s) + s/2 for one logit, y (1 - s) + s/K for K */
-	double gamma;         /* focal */
-	const double *weight; /* per class (2 for one logit), or NULL. The mean is weighted as PyTorch's: sum w l / sum
-	                         w for CE; for one logit each sample's loss times its class's weight, over the batch */
+	int32_t outputs;  /* 1 or K >= 2 */
+	double smoothing; /* label smoothing: y (1 - s) + s/2 for one logit, y (1 - s) + s/K for K */
+	double gamma;     /* focal */
+	/* Per class (2 for one logit), or NULL. Each class's term of a sample's loss is multiplied by that class's
+	 * weight, as in PyTorch, and the sum over the batch divided by: one logit, the number of samples (as
+	 * BCEWithLogitsLoss with pos_weight); K logits, the sum of the weights of the true classes (as
+	 * CrossEntropyLoss). */
+	const double *weight;
 };
 
 /* logits: n x outputs. target: n x outputs in [0, 1] (soft after mixup); one logit: the probability of the positive

@@ -9,7 +9,7 @@ struct hl_schedule {
 	enum hl_schedule_kind kind;
 	double lr;          /* the peak */
 	int64_t steps;      /* in all */
-	int64_t warmup;     /* steps of linear warm-up */
+	int64_t warmup;     /* steps of linear warm-up; of ONECYCLE's rise (0: 30 % of the steps) */
 	int64_t step_every; /* STEP: multiplied by step_factor every so many steps */
 	double step_factor; /* 0.1 */
 };
