@@ -1,0 +1,180 @@
+"""The command line as its manual promises it, from phantoms to a prediction, and what wrong use gets."""
+import csv
+import json
+import os
+import shutil
+import subprocess
+import unittest
+
+from common import HILUM, Phantoms, SMALL, run, run_json
+
+SCORES = ("n log_loss accuracy balanced_accuracy sensitivity specificity precision f1 mcc auc average_precision brier "
+          "baseline_log_loss confusion classes").split()
+
+
+class Contract(Phantoms):
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.trained = cls.train("run", "--epochs", "2")
+        cls.run_folder = cls.file("run")
+        cls.slice = os.path.join(cls.data, "nodule", sorted(os.listdir(os.path.join(cls.data, "nodule")))[0])
+
+    def test_run_folder_is_complete(self):
+        for name in "command.txt arch.txt recipe.json split.csv log.csv best.hilum last.hilum".split():
+            self.assertTrue(os.path.exists(os.path.join(self.run_folder, name)), name)
+        with open(os.path.join(self.run_folder, "log.csv")) as log:
+            self.assertEqual(len(list(csv.DictReader(log))), 2)
+
+    def test_split_keeps_groups_together(self):
+        sides = {}
+        with open(os.path.join(self.run_folder, "split.csv")) as split:
+            for row in csv.DictReader(split):
+                sides.setdefault(row["group"], set()).add(row["part"])
+        self.assertTrue(all(len(parts) == 1 for parts in sides.values()))
+        self.assertEqual({"train", "val", "test"}, set().union(*sides.values()))
+
+    def test_training_prints_test_scores_and_notice(self):
+        self.assertIn("log loss", self.trained.stdout.lower())
+        self.assertIn("esearch", self.trained.stdout)
+
+    def test_eval_json_has_every_figure(self):
+        scores = run_json("eval", self.run_folder, self.data, "--groups", self.groups)
+        for name in SCORES:
+            self.assertIn(name, scores)
+        with open(os.path.join(self.run_folder, "split.csv")) as split:
+            tested = sum(row["part"] == "test" for row in csv.DictReader(split))
+        self.assertEqual(scores["n"], tested)
+        self.assertEqual(sum(map(sum, scores["confusion"])), tested)
+        self.assertEqual(run_json("eval", self.run_folder, self.data, "--split", "all")["n"], 40)
+
+    def test_eval_predictions_can_be_scored(self):
+        table = self.file("predictions.csv")
+        scores = run_json("eval", self.run_folder, self.data, "--split", "all", "--predictions", table)
+        again = run_json("score", table)
+        for name in SCORES:
+            if name != "classes":
+                self.assertEqual(scores[name], again[name], name)
+
+    def test_eval_text_names_baseline_and_table(self):
+        text = run("eval", self.run_folder, self.data).stdout.lower()
+        for word in ("baseline", "corrected", "confusion", "log loss", "research"):
+            self.assertIn(word, text)
+
+    def test_predict(self):
+        line = json.loads(run("predict", self.run_folder, self.slice, "--json").stdout)
+        self.assertEqual(line["path"], self.slice)
+        self.assertIn(line["class"], ("normal", "nodule"))
+        self.assertAlmostEqual(sum(line["probabilities"].values()), 1, places=9)
+        self.assertEqual(line["probability"], line["probabilities"]["nodule"])
+        self.assertIn("nodule", run("predict", self.run_folder, self.slice).stdout)
+
+    def test_predict_gives_the_same_bits_in_every_process(self):
+        files = [os.path.join(self.data, "normal", name) for name in sorted(os.listdir(os.path.join(self.data, "normal")))]
+        outputs = {run("predict", os.path.join(self.run_folder, "best.hilum"), *files, "--json").stdout for _ in range(3)}
+        self.assertEqual(len(outputs), 1)
+
+    def test_predict_names_bad_files_and_goes_on(self):
+        bad = self.file("bad.png")
+        with open(bad, "wb") as file:
+            file.write(b"\x89PNG\r\n\x1a\n not really")
+        done = run("predict", self.run_folder, bad, self.file("absent.png"), self.slice, "--json", expect=1)
+        lines = [json.loads(line) for line in done.stdout.splitlines()]
+        self.assertEqual([("error" in line) for line in lines], [True, True, False])
+        self.assertIn(bad, done.stderr)
+        self.assertIn("absent.png", done.stderr)
+
+    def test_info(self):
+        model = run_json("info", self.run_folder)
+        self.assertIn("classes", json.dumps(model))
+        picture = run_json("info", self.slice)
+        self.assertEqual((picture["width"], picture["height"]), (48, 48))
+        self.assertIn("conv", run("info", self.run_folder, "--plan").stdout)
+
+    def test_ops_and_doctor(self):
+        text = run("ops").stdout
+        for op in "conv dense batchnorm maxpool avgpool globalpool relu leakyrelu silu gelu sigmoid softmax dropout " \
+                  "flatten add concat pad".split():
+            self.assertIn(op, text)
+        json.loads(run("ops", "--json").stdout)
+        run("doctor")
+        json.loads(run("doctor", "--json").stdout)
+
+    def test_every_verb_has_help_and_manual(self):
+        overview = run("--help").stdout
+        for verb in "phantom train eval score predict info ops doctor".split():
+            self.assertIn(verb, overview)
+            options = {word.strip("[]") for word in run(verb, "--help").stdout.split() if word.startswith("--")}
+            manual = run("help", "--man", verb).stdout.replace("\\-", "-")
+            for option in options:
+                self.assertIn(option, manual)
+            self.assertEqual(run(verb, "-h").stdout, run(verb, "--help").stdout)
+        self.assertIn("0.", run("--version").stdout)
+
+    def test_misuse_exits_2(self):
+        for arguments in ([], ["nonsense"], ["train"], ["train", self.data, "--nonsense", "1"],
+                          ["train", self.data, "--epochs", "many"], ["train", self.data, "--epochs", "-1"],
+                          ["train", self.data, "--epochs"], ["phantom", self.file("x"), "--size", "7"],
+                          ["eval", self.run_folder], ["train", self.data, "--precision", "fp8"]):
+            done = run(*arguments, expect=2)
+            self.assertTrue(done.stderr.strip(), arguments)
+
+    def test_failure_exits_1_and_names_the_file(self):
+        for arguments, words in ((["train", self.file("nowhere"), *SMALL], "nowhere"),
+                                 (["eval", self.file("nowhere"), self.data], "nowhere"),
+                                 (["score", self.file("nowhere.csv")], "nowhere.csv"),
+                                 (["predict", self.slice, self.slice], os.path.basename(self.slice))):
+            self.assertIn(words, run(*arguments, expect=1).stderr)
+
+    def test_full_disk_is_an_error(self):
+        if not os.path.exists("/dev/full"):
+            self.skipTest("no /dev/full")
+        with open("/dev/full", "w") as full:
+            done = subprocess.run([HILUM, "ops"], stdout=full, stderr=subprocess.PIPE, text=True)
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("output", done.stderr)
+
+    def test_existing_run_is_not_overwritten(self):
+        done = self.train("run", "--epochs", "2", expect=None)
+        self.assertNotEqual(done.returncode, 0)
+        self.assertIn("--resume", done.stderr)
+
+    def test_manifest_with_three_classes(self):
+        rows = []
+        for label in ("normal", "nodule"):
+            for i, name in enumerate(sorted(os.listdir(os.path.join(self.data, label)))):
+                rows.append((f"phantoms/{label}/{name}", "other" if i % 3 == 0 else label))
+        manifest = self.file("manifest.csv")
+        with open(manifest, "w", newline="") as file:
+            csv.writer(file).writerows([("path", "label"), *rows])
+        run("train", manifest, *SMALL, "--epochs", "1", "--out", self.file("three"))
+        scores = run_json("eval", self.file("three"), manifest, "--split", "all")
+        self.assertEqual(scores["classes"], ["nodule", "normal", "other"])
+        self.assertEqual(len(scores["confusion"]), 3)
+        merged = self.file("merged")
+        run("train", manifest, *SMALL, "--epochs", "1", "--out", merged, "--positive", "nodule,other")
+        self.assertEqual(len(run_json("eval", merged, manifest, "--positive", "nodule,other")["classes"]), 2)
+
+    def test_transfer(self):
+        done = self.train("transfer", "--epochs", "1", "--init", self.run_folder, "--freeze", "1")
+        self.assertIn("weights", done.stderr)
+
+    def test_group_on_two_sides_is_refused(self):
+        manifest = self.file("leak.csv")
+        parts = ["train", "train", "test", "val"]
+        with open(manifest, "w", newline="") as file:
+            writer = csv.writer(file)
+            writer.writerow(("path", "label", "patient", "split"))
+            for label in ("normal", "nodule"):
+                for i, name in enumerate(sorted(os.listdir(os.path.join(self.data, label)))):
+                    writer.writerow((f"phantoms/{label}/{name}", label, f"{label}{i // 2}", parts[i % 4]))
+        done = run("train", manifest, *SMALL, "--epochs", "1", "--out", self.file("leak"), expect=1)
+        self.assertIn("group", done.stderr)
+
+    def test_bf16(self):
+        self.train("bf16", "--epochs", "1", "--precision", "bf16")
+        shutil.rmtree(self.file("bf16"))
+
+
+if __name__ == "__main__":
+    unittest.main()
