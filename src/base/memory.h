@@ -23,7 +23,8 @@ void hl_block_free(void *block, size_t bytes);
 bool hl_mul_size(size_t a, size_t b, size_t *out); /* false on overflow */
 bool hl_add_size(size_t a, size_t b, size_t *out);
 
-/* Fault injection for tests: the countdown-th allocation from now on this process fails (once); negative: none fails.
+/* Fault injection for tests: after countdown more allocations in this process the next one fails (0: the very next),
+ * once; negative: none fails.
  */
 void hl_memory_fail_after(int64_t countdown);
 /* Allocations attempted so far; with it a test fails each one in turn. */
