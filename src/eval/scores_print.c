@@ -1,0 +1,263 @@
+/* Scores for people: each figure beside the baseline's, the confusion matrix, and the table of corrected
+ * probabilities. */
+#include "eval/scores.h"
+
+#include "base/memory.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define NAME_WIDTH 24 /* columns for a class's name */
+#define ID_WIDTH 36   /* for a case's */
+#define ALL_SHOWN 12  /* a table with at most so many cases is shown whole */
+#define WORST_SHOWN 10
+
+/* Columns that UTF-8 text takes, one a code point. */
+static int columns(const char *text)
+{
+	int count = 0;
+	for (; *text; text++)
+		count += ((unsigned char)*text & 0xc0) != 0x80;
+	return count;
+}
+
+/* Text in a column of that width, or its end behind "...". Control characters could drive a terminal. */
+static void put(FILE *file, const char *text, int width, bool right)
+{
+	int length = columns(text);
+	bool cut = length > width;
+	int pad = cut ? 0 : width - length;
+	if (right)
+		fprintf(file, "%*s", pad, "");
+	if (cut) {
+		fputs("...", file);
+		for (int skip = length - (width - 3); skip > 0 || ((unsigned char)*text & 0xc0) == 0x80; text++)
+			skip -= ((unsigned char)*text & 0xc0) != 0x80;
+	}
+	for (; *text; text++) {
+		unsigned char byte = (unsigned char)*text;
+		fputc(byte < 0x20 || byte == 0x7f ? '?' : byte, file);
+	}
+	if (!right)
+		fprintf(file, "%*s", pad, "");
+}
+
+static int widest(const struct hl_table *table, int least, int most)
+{
+	int width = least;
+	for (int32_t c = 0; c < table->classes; c++)
+		if (columns(table->names[c]) > width)
+			width = columns(table->names[c]);
+	return width < most ? width : most;
+}
+
+static void put_figure(FILE *file, double value, int width)
+{
+	if (isnan(value))
+		fprintf(file, "%*s", width, "undefined");
+	else
+		fprintf(file, "%*.4f", width, fabs(value) < 5e-5 ? 0 : value); /* no "-0.0000" */
+}
+
+static void print_heading(const struct hilum_scores *scores, FILE *file)
+{
+	const struct hl_metrics *metrics = &scores->metrics;
+	fprintf(file, "%zu case%s", metrics->n, metrics->n == 1 ? "" : "s");
+	if (scores->part[0])
+		fprintf(file, ", part: %s", scores->part);
+	fputs(" (", file);
+	for (int32_t c = 0; c < metrics->classes; c++) {
+		fputs(c ? ", " : "", file);
+		int width = columns(scores->table.names[c]);
+		put(file, scores->table.names[c], width < NAME_WIDTH ? width : NAME_WIDTH, false);
+		fprintf(file, ": %lld", (long long)metrics->per_class[c].count);
+	}
+	fputs(")\n", file);
+	if (scores->groups && scores->groups < metrics->n)
+		fprintf(file, "%zu cases in %zu group%s; neighbours of one patient are not independent\n", metrics->n,
+		        scores->groups, scores->groups == 1 ? "" : "s");
+	if (scores->unreadable)
+		fprintf(file, "%zu file%s could not be read and %s not scored\n", scores->unreadable,
+		        scores->unreadable == 1 ? "" : "s", scores->unreadable == 1 ? "is" : "are");
+}
+
+static void print_figures(const struct hilum_scores *scores, FILE *file)
+{
+	const struct hl_metrics *metrics = &scores->metrics;
+	fprintf(file, "\n%-30s%12s%12s\n", "", "score", "baseline");
+	for (const struct hl_figure *figure = hl_figures; figure->name; figure++) {
+		double value = hl_figure_get(metrics, figure->offset), base = hl_figure_get(metrics, figure->baseline);
+		fprintf(file, "%-30s", figure->title);
+		put_figure(file, value, 12);
+		put_figure(file, base, 12);
+		fputs(figure->less_is_better ? "   (less is better)\n" : "\n", file);
+	}
+	fputs("The baseline knows only how frequent each class is: it always answers the majority.\n", file);
+	if (metrics->classes > 2)
+		fputs("Sensitivity, specificity, precision, F1, ROC-AUC and PR-AUC are means over the classes.\n",
+		      file);
+}
+
+/* What a figure beside its baseline means, said in words so that nobody has to know. */
+static void print_verdict(const struct hilum_scores *scores, FILE *file)
+{
+	const struct hl_metrics *metrics = &scores->metrics;
+	const char *name[3];
+	int count = 0;
+	if (metrics->log_loss >= metrics->baseline_log_loss)
+		name[count++] = "log loss";
+	if (metrics->accuracy <= metrics->baseline_accuracy)
+		name[count++] = "accuracy";
+	if (!isnan(metrics->auc) && metrics->auc <= metrics->baseline_auc)
+		name[count++] = "ROC-AUC";
+	if (count) {
+		fputs("Not better than the baseline in ", file);
+		for (int i = 0; i < count; i++)
+			fprintf(file, "%s%s", i == 0 ? "" : i == count - 1 ? " and " : ", ", name[i]);
+		fputs(".\n", file);
+	}
+	for (int32_t c = 0; c < metrics->classes; c++)
+		if (metrics->per_class[c].count == 0) {
+			fputs("No case of class ", file);
+			put(file, scores->table.names[c], columns(scores->table.names[c]), false);
+			fputs(": figures that need one are undefined or 0.\n", file);
+		}
+}
+
+static void print_confusion(const struct hilum_scores *scores, FILE *file)
+{
+	const struct hl_metrics *metrics = &scores->metrics;
+	int name = widest(&scores->table, 6, NAME_WIDTH), cell = widest(&scores->table, 7, 16) + 2;
+	bool numbered = name + 2 + metrics->classes * cell > 100;
+	if (numbered)
+		cell = 7;
+	fputs("\nConfusion matrix: rows are what is, columns what was predicted.\n", file);
+	fprintf(file, "%*s", name + (numbered ? 5 : 0), "");
+	for (int32_t c = 0; c < metrics->classes; c++) {
+		if (numbered) {
+			fprintf(file, "%*d", cell, c);
+		} else {
+			fputs("  ", file);
+			put(file, scores->table.names[c], cell - 2, true);
+		}
+	}
+	fputc('\n', file);
+	for (int32_t r = 0; r < metrics->classes; r++) {
+		if (numbered)
+			fprintf(file, "%3d  ", r);
+		put(file, scores->table.names[r], name, false);
+		for (int32_t c = 0; c < metrics->classes; c++)
+			fprintf(file, "%*lld", cell, (long long)metrics->confusion[r][c]);
+		fputc('\n', file);
+	}
+}
+
+static void print_classes(const struct hilum_scores *scores, FILE *file)
+{
+	const struct hl_metrics *metrics = &scores->metrics;
+	if (metrics->classes == 2)
+		return;
+	int name = widest(&scores->table, 6, NAME_WIDTH);
+	fprintf(file, "\nEach class against the rest:\n%*s%8s%13s%13s%11s%11s%11s%11s\n", name, "", "cases",
+	        "sensitivity", "specificity", "precision", "F1", "ROC-AUC", "PR-AUC");
+	for (int32_t c = 0; c < metrics->classes; c++) {
+		const struct hl_class_metrics *one = &metrics->per_class[c];
+		put(file, scores->table.names[c], name, false);
+		fprintf(file, "%8lld", (long long)one->count);
+		put_figure(file, one->sensitivity, 13);
+		put_figure(file, one->specificity, 13);
+		put_figure(file, one->precision, 11);
+		put_figure(file, one->f1, 11);
+		put_figure(file, one->auc, 11);
+		put_figure(file, one->average_precision, 11);
+		fputc('\n', file);
+	}
+}
+
+struct shown {
+	double log;
+	size_t index;
+};
+
+static int worst_first(const void *a, const void *b)
+{
+	const struct shown *x = a, *y = b;
+	if (x->log != y->log)
+		return x->log < y->log ? -1 : 1;
+	return x->index < y->index ? -1 : 1;
+}
+
+static void print_case(const struct hl_table *table, size_t i, int name, FILE *file)
+{
+	char number[32];
+	int32_t predicted = hl_table_predicted(table, i);
+	snprintf(number, sizeof(number), "%zu", i + 1);
+	put(file, table->id ? table->id[i] : number, table->id ? ID_WIDTH : 8, false);
+	fputs("  ", file);
+	put(file, table->names[table->label[i]], name, false);
+	if (table->classes > 2) {
+		fputs("  ", file);
+		put(file, table->names[predicted], name < 9 ? 9 : name, false);
+	} else {
+		fprintf(file, "  %9.4f", table->probability[i]);
+	}
+	put_figure(file, hl_table_probability(table, i, table->label[i]), 11);
+	put_figure(file, hl_table_log(table, i), 11);
+	fputc('\n', file);
+}
+
+static enum hilum_status print_corrected(const struct hilum_scores *scores, FILE *file, struct hilum_error *error)
+{
+	const struct hl_table *table = &scores->table;
+	struct shown *order = hl_alloc(table->n, sizeof(*order));
+	if (!order)
+		return hl_fail_memory(error, table->n * sizeof(*order), "the table of cases");
+	bool all = table->n <= ALL_SHOWN;
+	for (size_t i = 0; i < table->n; i++)
+		order[i] = (struct shown){hl_table_log(table, i), i};
+	if (!all)
+		qsort(order, table->n, sizeof(*order), worst_first);
+	int name = widest(table, 6, 16);
+	fputs("\nCorrected probabilities: what the model gave to the class that is true.\n", file);
+	if (!all)
+		fprintf(file, "The %d worst of %zu cases:\n", WORST_SHOWN, table->n);
+	put(file, "id", table->id ? ID_WIDTH : 8, false);
+	fputs("  ", file);
+	put(file, "actual", name, false);
+	fputs("  ", file);
+	put(file, "predicted", table->classes > 2 && name > 9 ? name : 9, table->classes == 2);
+	fprintf(file, "  %9s  %9s\n", "corrected", "log");
+	for (size_t i = 0; i < (all ? table->n : WORST_SHOWN); i++)
+		print_case(table, order[i].index, name, file);
+	fprintf(file, "Log loss is minus the mean of the last column%s: %.4f\n", all ? "" : " over all cases",
+	        scores->metrics.log_loss);
+	hl_free(order);
+	return HILUM_OK;
+}
+
+enum hilum_status hilum_scores_print(const struct hilum_scores *scores, enum hilum_output output, FILE *file,
+                                     struct hilum_error *error)
+{
+	if (output == HILUM_OUTPUT_JSON) {
+		char *json = hl_scores_json(scores);
+		if (!json)
+			return hl_fail_memory(error, 4096, "JSON");
+		fprintf(file, "%s\n", json);
+		hl_free(json);
+	} else {
+		print_heading(scores, file);
+		print_figures(scores, file);
+		print_verdict(scores, file);
+		print_confusion(scores, file);
+		print_classes(scores, file);
+		enum hilum_status status = print_corrected(scores, file, error);
+		if (status)
+			return status;
+		fputs("Research use only: not a medical device.\n", file);
+	}
+	if (ferror(file))
+		return hl_fail_errno(error, "writing scores");
+	return HILUM_OK;
+}
