@@ -75,7 +75,7 @@ HILUM_API void hilum_log_to(hilum_log_function *function, void *context);
 
 enum hilum_option_kind {
 	HILUM_OPTION_FLAG,   /* bool */
-	HILUM_OPTION_INT,    /* int64_t, from minimum to maximum */
+	HILUM_OPTION_INT,    /* int64_t, from minimum to maximum; both 0: any (so for the others) */
 	HILUM_OPTION_REAL,   /* double, from minimum to maximum */
 	HILUM_OPTION_TEXT,   /* const char *, borrowed from the text that was parsed (argv, a table's default) */
 	HILUM_OPTION_CHOICE, /* int, index into choices */
@@ -142,8 +142,11 @@ struct hilum_train_options {
 	const char *folds;       /* CSV with path and a column that starts with fold */
 	const char *fold_column; /* that column's name when there are several; NULL: the only one, or "fold" */
 	int64_t fold;            /* the test fold; -1: none */
-	int64_t epochs, batch, size, seed, threads;
-	double lr, weight_decay, momentum, clip, label_smoothing, focal, ema, dropout;
+	double validation;       /* with folds: share of the training part that is taken for validation; 0: none */
+	int64_t epochs, batch, seed, threads;
+	int64_t size; /* pixels a side; 0: what the architecture's input line says, otherwise 256 */
+	double lr, weight_decay, momentum, clip, label_smoothing, focal, ema;
+	double dropout;                     /* rate of every dropout layer; -1: as the architecture has it */
 	int optimizer;                      /* sgd, adam, adamw */
 	int schedule;                       /* constant, step, cosine, onecycle */
 	double warmup;                      /* epochs of linear warm-up */
@@ -159,7 +162,9 @@ struct hilum_train_options {
 	const char *init;    /* model to start from */
 	int64_t freeze;      /* first layers kept as they are */
 	int64_t memory;      /* MiB the loader may use to keep resized pictures */
-	bool resume;
+	double checkpoint;   /* seconds between checkpoints within an epoch; 0: after every step */
+	bool resume; /* go on with the run in out. Options left at their defaults take the run's values; others must
+	                agree with them (threads, memory and checkpoint may differ) */
 	bool shuffle_labels; /* a control: labels permuted over groups; an honest pipeline then scores chance */
 };
 
@@ -196,9 +201,9 @@ struct hilum_train_result {
 	    *test; /* of the reloaded model on the test part; NULL if there is none; hilum_scores_free */
 };
 
-/* Trains and writes the run folder: command.txt, arch.txt, recipe.json, split.csv, log.csv, best.hilum, last.hilum and
- * the checkpoint. HILUM_ERROR_STOPPED when stopped by the caller: the checkpoint is on disk and options->resume goes on
- * from it bit for bit. events may be NULL. */
+/* Trains and writes the run folder: command.txt, options.json, arch.txt, recipe.json, split.csv, log.csv, best.hilum,
+ * last.hilum and checkpoint.safetensors. HILUM_ERROR_STOPPED when stopped by the caller: the checkpoint is on disk and
+ * options->resume goes on from it bit for bit. events may be NULL. */
 HILUM_API enum hilum_status hilum_train(const struct hilum_train_options *options,
                                         const struct hilum_train_events *events, struct hilum_train_result *result,
                                         struct hilum_error *error);
