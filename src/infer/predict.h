@@ -5,11 +5,14 @@
 #include "data/recipe.h"
 #include "model/model.h"
 
+/* The recipe stored in a model; HILUM_ERROR_FORMAT where there is none or it does not fit the network's input. */
+enum hilum_status hl_model_recipe(const struct hilum_model *model, struct hl_recipe *out, struct hilum_error *error);
+
 struct hl_predict_options {
-	int64_t batch;
-	int32_t threads;
-	int precision;  /* 0 fp32, 1 bf16 */
-	int64_t memory; /* bytes for kept images */
+	int64_t batch;   /* 0: 16 */
+	int32_t threads; /* 0: hl_cpu_count() */
+	int precision;   /* 0 fp32, 1 bf16 */
+	int64_t memory;  /* bytes for kept images; 0: what one pass needs, at most a quarter of the memory available */
 	const volatile int *stop;
 };
 
@@ -21,6 +24,8 @@ struct hl_predictions {
 	size_t unreadable;   /* each was logged as a warning, by path with the reason */
 };
 
+/* The whole batch is computed at one fixed size, the last one filled up with zeros: a case's probability does not
+ * depend on the cases beside it. HILUM_ERROR_DATA when no case can be read. */
 enum hilum_status hl_predict(const struct hilum_model *model, const struct hl_dataset *dataset, const uint32_t *cases,
                              size_t count, const struct hl_predict_options *options, struct hl_predictions *out,
                              struct hilum_error *error);

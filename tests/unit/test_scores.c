@@ -50,8 +50,8 @@ static struct hilum_scores *scored(const char *text)
 
 static char *printed(const struct hilum_scores *scores, enum hilum_output output)
 {
-	char *text = NULL;
-	size_t size = 0;
+	static char *text;
+	static size_t size;
 	FILE *file = open_memstream(&text, &size);
 	assert_int_equal(hilum_scores_print(scores, output, file, NULL), HILUM_OK);
 	fclose(file);

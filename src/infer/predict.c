@@ -1,0 +1,151 @@
+#include "infer/predict.h"
+
+#include "base/cpu.h"
+#include "base/log.h"
+#include "base/memory.h"
+#include "data/loader.h"
+#include "nn/loss.h"
+#include "nn/plan.h"
+
+#include <string.h>
+
+#define DEFAULT_BATCH 16
+#define BATCH_MAX 4096
+
+enum hilum_status hl_model_recipe(const struct hilum_model *model, struct hl_recipe *out, struct hilum_error *error)
+{
+	struct hl_recipe recipe;
+	if (!model->recipe)
+		return hl_fail(error, HILUM_ERROR_FORMAT, "the model holds no recipe that says how to read a picture");
+	enum hilum_status status = hl_recipe_parse(model->recipe, &recipe, error);
+	if (status)
+		return hl_prefix(error, status, "the model's recipe");
+	struct hl_shape input = model->graph->node[0].shapes.out, wanted = hl_recipe_shape(&recipe);
+	input.n = wanted.n;
+	if (!hl_shape_equal(input, wanted)) {
+		char is[96], needs[96];
+		hl_shape_print(wanted, is, sizeof(is));
+		hl_shape_print(input, needs, sizeof(needs));
+		return hl_fail(error, HILUM_ERROR_FORMAT, "the model's recipe makes %s, its network takes %s", is,
+		               needs);
+	}
+	*out = recipe;
+	return HILUM_OK;
+}
+
+struct unread {
+	const struct hl_dataset *dataset;
+	size_t count;
+};
+
+static void count_unreadable(void *context, uint32_t index, const struct hilum_error *error)
+{
+	struct unread *unread = context;
+	const char *path = unread->dataset->cases[index].path;
+	unread->count++;
+	/* Messages name the file already when it was the file that failed. */
+	if (strstr(error->message, path))
+		hl_log(HILUM_LOG_WARNING, "%s", error->message);
+	else
+		hl_log(HILUM_LOG_WARNING, "%s: %s", path, error->message);
+}
+
+static int64_t loader_memory(const struct hl_recipe *recipe, size_t count, int64_t asked)
+{
+	size_t bytes;
+	int64_t quarter = hl_memory_available() / 4;
+	if (asked > 0)
+		return asked;
+	if (!hl_mul_size(count, hl_recipe_bytes(recipe) + 64, &bytes) || bytes > (size_t)quarter)
+		return quarter;
+	return (int64_t)bytes;
+}
+
+/* Every batch of one pass through the net. */
+static enum hilum_status run(struct hl_loader *loader, struct hl_plan *plan, const volatile int *stop,
+                             struct hl_predictions *out, struct hilum_error *error)
+{
+	int32_t outputs = (int32_t)hl_plan_outputs(plan);
+	size_t done = 0, total = hl_loader_count(loader);
+	enum hilum_status status = hl_loader_start(loader, 0, 0, error);
+	while (!status) {
+		const struct hl_batch *batch;
+		status = hl_loader_next(loader, &batch, error);
+		if (status || !batch)
+			break;
+		if (stop && *stop)
+			return hl_fail(error, HILUM_ERROR_STOPPED, "stopped after %zu of %zu cases", done, total);
+		size_t count = (size_t)batch->count;
+		if (count > total - done)
+			return hl_fail(error, HILUM_ERROR_INTERNAL, "the loader gave more cases than it has");
+		const float *logits = hl_plan_forward(plan, batch->images, false, 0, 0);
+		hl_probabilities(logits, batch->count, outputs, out->probability + done * (size_t)out->classes);
+		memcpy(out->index + done, batch->index, count * sizeof(*out->index));
+		done += count;
+	}
+	if (!status && done != total)
+		status = hl_fail(error, HILUM_ERROR_INTERNAL, "the loader gave %zu of %zu cases", done, total);
+	out->count = done;
+	return status;
+}
+
+enum hilum_status hl_predict(const struct hilum_model *model, const struct hl_dataset *dataset, const uint32_t *cases,
+                             size_t count, const struct hl_predict_options *options, struct hl_predictions *out,
+                             struct hilum_error *error)
+{
+	struct hl_recipe recipe;
+	struct hl_loader *loader = NULL;
+	struct hl_plan *plan = NULL;
+	struct hl_predictions result = {.classes = model->class_count};
+	struct unread unread = {.dataset = dataset};
+	int64_t batch = options->batch ? options->batch : DEFAULT_BATCH;
+	if (batch < 1 || batch > BATCH_MAX)
+		return hl_fail(error, HILUM_ERROR_ARGUMENT, "batch: %lld is not from 1 to %d", (long long)batch,
+		               BATCH_MAX);
+	if (count == 0)
+		return hl_fail(error, HILUM_ERROR_DATA, "there is no case to predict");
+	enum hilum_status status = hl_model_recipe(model, &recipe, error);
+	if (status)
+		return status;
+	const struct hl_loader_options loading = {.dataset = dataset,
+	                                          .recipe = &recipe,
+	                                          .cases = cases,
+	                                          .count = count,
+	                                          .batch = batch,
+	                                          .outputs = (int32_t)hl_model_outputs(model),
+	                                          .threads = options->threads,
+	                                          .memory = loader_memory(&recipe, count, options->memory)};
+	const struct hl_plan_options planning = {
+	    .batch = batch, .type = options->precision ? HL_BF16 : HL_F32, .threads = options->threads};
+	status = hl_loader_create(&loading, &loader, error);
+	if (!status)
+		status = hl_loader_preload(loader, count_unreadable, &unread, options->stop, error);
+	if (!status)
+		status = hl_plan_create(model->graph, &planning, &plan, error);
+	if (status)
+		goto out;
+	hl_plan_bind(plan, model->slab);
+	size_t readable = hl_loader_count(loader);
+	result.index = hl_alloc(readable, sizeof(*result.index));
+	result.probability = hl_alloc(readable, (size_t)result.classes * sizeof(*result.probability));
+	if (!result.index || !result.probability)
+		status = hl_fail_memory(error, readable * (size_t)result.classes * sizeof(double), "predictions");
+	if (!status)
+		status = run(loader, plan, options->stop, &result, error);
+	result.unreadable = unread.count;
+out:
+	hl_plan_destroy(plan);
+	hl_loader_destroy(loader);
+	if (status)
+		hl_predictions_free(&result);
+	else
+		*out = result;
+	return status;
+}
+
+void hl_predictions_free(struct hl_predictions *predictions)
+{
+	hl_free(predictions->index);
+	hl_free(predictions->probability);
+	*predictions = (struct hl_predictions){0};
+}

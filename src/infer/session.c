@@ -1,0 +1,187 @@
+/* The public use of a model: opening it, and predicting one picture at a time. */
+#include "infer/predict.h"
+
+#include "base/file.h"
+#include "base/memory.h"
+#include "nn/loss.h"
+#include "nn/plan.h"
+
+#include <math.h>
+
+#define SESSION_BATCH_MAX 4096
+
+struct hilum_session {
+	const struct hilum_model *model;
+	struct hl_recipe recipe;
+	struct hl_plan *plan;
+	uint8_t *image; /* of the recipe */
+	float *input;   /* a whole batch; only its first sample is ever other than zero */
+	size_t input_bytes;
+};
+
+enum hilum_status hilum_model_open(const char *path, struct hilum_model **out, struct hilum_error *error)
+{
+	if (!hl_path_is_directory(path))
+		return hl_model_load(path, out, error);
+	char *best = hl_path_join(path, "best.hilum");
+	if (!best)
+		return hl_fail_memory(error, 1, "a path");
+	enum hilum_status status = HILUM_OK;
+	if (!hl_path_exists(best))
+		status = hl_fail(error, HILUM_ERROR_IO, "%s: a folder without best.hilum: not a finished run", path);
+	else
+		status = hl_model_load(best, out, error);
+	hl_free(best);
+	return status;
+}
+
+int32_t hilum_model_class_count(const struct hilum_model *model)
+{
+	return model->class_count;
+}
+
+const char *hilum_model_class_name(const struct hilum_model *model, int32_t index)
+{
+	return index >= 0 && index < model->class_count ? model->classes[index] : NULL;
+}
+
+void hilum_session_close(struct hilum_session *session)
+{
+	if (!session)
+		return;
+	hl_plan_destroy(session->plan);
+	hl_free(session->image);
+	if (session->input)
+		hl_block_free(session->input, session->input_bytes);
+	hl_free(session);
+}
+
+static enum hilum_status prepare(struct hilum_session *session, const struct hl_plan_options *planning,
+                                 struct hilum_error *error)
+{
+	enum hilum_status status = hl_model_recipe(session->model, &session->recipe, error);
+	if (status)
+		return status;
+	size_t bytes = hl_recipe_bytes(&session->recipe);
+	if (!hl_mul_size(bytes, (size_t)planning->batch * sizeof(float), &session->input_bytes))
+		return hl_fail(error, HILUM_ERROR_LIMIT, "batch: %lld pictures of %zu values are too many",
+		               (long long)planning->batch, bytes);
+	session->image = hl_alloc(bytes, 1);
+	session->input = hl_block_alloc(session->input_bytes);
+	if (!session->image || !session->input)
+		return hl_fail_memory(error, session->input_bytes, "a session");
+	status = hl_plan_create(session->model->graph, planning, &session->plan, error);
+	if (!status)
+		hl_plan_bind(session->plan, session->model->slab);
+	return status;
+}
+
+enum hilum_status hilum_session_open(const struct hilum_model *model, const struct hilum_session_options *options,
+                                     struct hilum_session **out, struct hilum_error *error)
+{
+	static const struct hilum_session_options defaults;
+	if (!options)
+		options = &defaults;
+	if (options->batch < 0 || options->batch > SESSION_BATCH_MAX)
+		return hl_fail(error, HILUM_ERROR_ARGUMENT, "batch: %lld is not from 0 to %d",
+		               (long long)options->batch, SESSION_BATCH_MAX);
+	if (options->threads < 0 || options->threads > 1024)
+		return hl_fail(error, HILUM_ERROR_ARGUMENT, "threads: %lld is not from 0 to 1024",
+		               (long long)options->threads);
+	if (options->precision < 0 || options->precision > 1)
+		return hl_fail(error, HILUM_ERROR_ARGUMENT, "precision: %d is neither 0 nor 1", options->precision);
+	struct hilum_session *session = hl_alloc(1, sizeof(*session));
+	if (!session)
+		return hl_fail_memory(error, sizeof(*session), "a session");
+	const struct hl_plan_options planning = {.batch = options->batch ? options->batch : 1,
+	                                         .type = options->precision ? HL_BF16 : HL_F32,
+	                                         .threads = (int32_t)options->threads};
+	session->model = model;
+	enum hilum_status status = prepare(session, &planning, error);
+	if (status)
+		hilum_session_close(session);
+	else
+		*out = session;
+	return status;
+}
+
+/* From the session's 8-bit image. Weights that overflow must not pass for a negative finding. */
+static enum hilum_status predict(struct hilum_session *session, struct hilum_prediction *out, struct hilum_error *error)
+{
+	int32_t classes = session->model->class_count, best = 0;
+	hl_recipe_normalise(&session->recipe, session->image, session->input);
+	const float *logits = hl_plan_forward(session->plan, session->input, false, 0, 0);
+	struct hilum_prediction result = {.count = classes};
+	hl_probabilities(logits, 1, (int32_t)hl_plan_outputs(session->plan), result.probabilities);
+	for (int32_t c = 0; c < classes; c++)
+		if (!isfinite(result.probabilities[c]))
+			return hl_fail(error, HILUM_ERROR_DATA, "the network's answer is not a number");
+	for (int32_t c = 1; c < classes; c++)
+		if (result.probabilities[c] > result.probabilities[best])
+			best = c;
+	if (classes == 2)
+		best = result.probabilities[1] >= 0.5;
+	result.class_index = best;
+	result.probability = result.probabilities[classes == 2 ? 1 : best];
+	*out = result;
+	return HILUM_OK;
+}
+
+enum hilum_status hilum_predict_file(struct hilum_session *session, const char *path, struct hilum_prediction *out,
+                                     struct hilum_error *error)
+{
+	enum hilum_status status = hl_recipe_open(&session->recipe, path, session->image, error);
+	if (status)
+		return status;
+	status = predict(session, out, error);
+	return status ? hl_prefix(error, status, "%s", path) : HILUM_OK;
+}
+
+static enum hilum_status wrap(const void *pixels, enum hilum_pixel type, int32_t width, int32_t height,
+                              int32_t channels, struct hl_volume *out, struct hilum_error *error)
+{
+	static const struct {
+		enum hl_voxel voxel;
+		enum hl_unit unit;
+		double maximum;
+	} kinds[] = {
+	    [HILUM_PIXEL_U8] = {HL_VOXEL_U8, HL_UNIT_GREY, 255},
+	    [HILUM_PIXEL_U16] = {HL_VOXEL_U16, HL_UNIT_GREY, 65535},
+	    [HILUM_PIXEL_I16_HU] = {HL_VOXEL_I16, HL_UNIT_HOUNSFIELD, 0},
+	    [HILUM_PIXEL_F32_HU] = {HL_VOXEL_F32, HL_UNIT_HOUNSFIELD, 0},
+	};
+	if (!pixels)
+		return hl_fail(error, HILUM_ERROR_ARGUMENT, "pixels: NULL");
+	if ((unsigned)type >= sizeof(kinds) / sizeof(*kinds))
+		return hl_fail(error, HILUM_ERROR_ARGUMENT, "pixels: %d is no type of pixel", (int)type);
+	if (channels != 1 && channels != 3)
+		return hl_fail(error, HILUM_ERROR_ARGUMENT, "pixels: %d channels; 1 or 3 are possible", channels);
+	if (width < 1 || height < 1)
+		return hl_fail(error, HILUM_ERROR_ARGUMENT, "pixels: a picture of %d x %d", width, height);
+	if (width > HL_VOLUME_SIDE_MAX || height > HL_VOLUME_SIDE_MAX || (int64_t)width * height > HL_VOLUME_PIXELS_MAX)
+		return hl_fail(error, HILUM_ERROR_LIMIT, "pixels: a picture of %d x %d is larger than is allowed",
+		               width, height);
+	if ((uintptr_t)pixels % hl_voxel_size(kinds[type].voxel) != 0)
+		return hl_fail(error, HILUM_ERROR_ARGUMENT, "pixels: not aligned to their type");
+	*out = (struct hl_volume){.width = width,
+	                          .height = height,
+	                          .depth = 1,
+	                          .channels = channels,
+	                          .type = kinds[type].voxel,
+	                          .unit = kinds[type].unit,
+	                          .maximum = kinds[type].maximum,
+	                          .voxels = (void *)(uintptr_t)pixels,
+	                          .format = "memory"};
+	return HILUM_OK;
+}
+
+enum hilum_status hilum_predict_pixels(struct hilum_session *session, const void *pixels, enum hilum_pixel type,
+                                       int32_t width, int32_t height, int32_t channels, struct hilum_prediction *out,
+                                       struct hilum_error *error)
+{
+	struct hl_volume volume;
+	enum hilum_status status = wrap(pixels, type, width, height, channels, &volume, error);
+	if (!status)
+		status = hl_recipe_apply(&session->recipe, &volume, session->image, error);
+	return status ? status : predict(session, out, error);
+}
