@@ -1,4 +1,4 @@
-/* Augmentation of 8-bit images, keyed by (seed, epoch, case): the same at any number of workers. */
+/* Augmentation of 8-bit images, keyed by (seed, epoch, index of the sample): the same at any number of workers. */
 #ifndef HL_DATA_AUGMENT_H
 #define HL_DATA_AUGMENT_H
 #include "base/random.h"
@@ -15,13 +15,13 @@ struct hl_augment {
 	double contrast;   /* 0.2: by a factor in [1/1.2, 1.2] about the mean */
 	double noise;      /* standard deviation up to, share of full scale */
 	double blur;       /* Gaussian sigma up to, pixels */
-	double cutout;     /* side of a grey square up to, share of the side */
+	double cutout;     /* side of a square of the image's mean up to, share of the side */
 	double mixup;      /* alpha of the Beta distribution (Zhang et al., "mixup", ICLR 2018); done by the loader */
 };
 
-/* "none", "light", "medium", "strong", or a list "flip,rotate=15,noise=0.02" through an option table. */
+/* "none", "light", "medium", "strong", or a list "flip,rotate=15,noise=0.02" that a level may head; NULL: none. */
 enum hilum_status hl_augment_parse(const char *text, struct hl_augment *out, struct hilum_error *error);
-/* in and out differ; size x size x channels. scratch: hl_augment_scratch(recipe) bytes. */
+/* in and out differ; size x size x channels. scratch: hl_augment_scratch(recipe) bytes from hl_alloc. */
 void hl_augment_apply(const struct hl_augment *augment, const struct hl_recipe *recipe, uint64_t seed, uint32_t epoch,
                       uint32_t index, const uint8_t *in, uint8_t *out, void *scratch);
 size_t hl_augment_scratch(const struct hl_recipe *recipe);

@@ -4,16 +4,18 @@
 #define HL_DATA_DATASET_H
 #include "base/error.h"
 
-enum hl_part { HL_PART_TRAIN, HL_PART_VAL, HL_PART_TEST, HL_PART_NONE };
+#define HL_CASES_MAX 10000000
+
+enum hl_split_part { HL_PART_TRAIN, HL_PART_VAL, HL_PART_TEST, HL_PART_NONE };
 extern const char *const hl_part_names[]; /* "train", "val", "test", "none" */
 
 struct hl_case {
-	char *path;        /* as people write it: relative to the data set's root, "benign/case (1).jpg" */
-	char *file;        /* to open */
-	int32_t label;     /* index into classes */
-	int32_t origin;    /* index into origins: the class before merging */
-	int32_t group;     /* index into groups; every case has one (its own where none was given) */
-	enum hl_part part; /* HL_PART_NONE until split */
+	char *path;              /* as people write it: relative to the data set's root, "benign/case (1).jpg" */
+	char *file;              /* to open */
+	int32_t label;           /* index into classes */
+	int32_t origin;          /* index into origins: the class before merging */
+	int32_t group;           /* index into groups; every case has one (its own where none was given) */
+	enum hl_split_part part; /* HL_PART_NONE until split */
 };
 
 struct hl_dataset {
@@ -43,7 +45,10 @@ enum hilum_status hl_dataset_open(const char *path, const struct hl_dataset_opti
                                   struct hilum_error *error);
 void hl_dataset_free(struct hl_dataset *dataset);
 /* Cases of a part in order: a new array of indexes (hl_free), NULL without memory. HL_PART_NONE: all. */
-uint32_t *hl_dataset_select(const struct hl_dataset *dataset, enum hl_part part, size_t *count);
-/* SHA-256 over paths, labels, groups and file sizes: tells whether it is the same data set. */
+uint32_t *hl_dataset_select(const struct hl_dataset *dataset, enum hl_split_part part, size_t *count);
+/* The case of that path ("./" before it is allowed), or NULL. */
+struct hl_case *hl_dataset_find(const struct hl_dataset *dataset, const char *path);
+/* SHA-256 over paths, labels as found and file sizes: tells whether it is the same data set. Groups and merging are not
+ * part of it, so that a model's own data set is known again without --groups and --positive. */
 void hl_dataset_hash(const struct hl_dataset *dataset, char hex[65]);
 #endif

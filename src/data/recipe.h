@@ -1,13 +1,15 @@
 /* The recipe turns any scan into the net's input, the same way in training and in use; it is stored in the model.
  * scan slice → grey [0,1] (window for Hounsfield units, full scale otherwise) → square (crop: the shorter side becomes
- * size and the middle is kept; pad: the longer side becomes size and the rest is filled with the image's own border
- * value... see fit) → 8-bit → (x/255 - mean) / deviation. */
+ * size and the middle is kept; pad: the longer side becomes size, the image is centred and the rest is black, which is
+ * air, the window's bottom) → 8-bit → (x/255 - mean) / deviation. Either way an image's shape says nothing. */
 #ifndef HL_DATA_RECIPE_H
 #define HL_DATA_RECIPE_H
 #include "nn/tensor.h"
 #include "scan/window.h"
 
 enum hl_fit { HL_FIT_CROP, HL_FIT_PAD };
+
+#define HL_RECIPE_SIZE_MAX 2048
 
 struct hl_recipe {
 	int32_t channels; /* 1 grey, 3 RGB */
@@ -28,6 +30,8 @@ enum hilum_status hl_recipe_open(const struct hl_recipe *recipe, const char *pat
                                  struct hilum_error *error);
 /* 8-bit image to the net's input. */
 void hl_recipe_normalise(const struct hl_recipe *recipe, const uint8_t *image, float *out);
+/* The same for share * a + (1 - share) * b, which is not rounded. */
+void hl_recipe_blend(const struct hl_recipe *recipe, const uint8_t *a, const uint8_t *b, float share, float *out);
 
 /* JSON, a new string (hl_free); and back, every value range-checked. */
 char *hl_recipe_json(const struct hl_recipe *recipe);

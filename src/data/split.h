@@ -4,14 +4,16 @@
 #include "data/dataset.h"
 
 /* "70/15/15": percentages of train / val / test that sum to 100 (val or test may be 0). Stratified by origin class,
- * whole groups, by seed: groups are shuffled, larger ones first, each goes to the part that is furthest below its share
- * of that group's classes. Every part asked for must get each class, or HILUM_ERROR_DATA says which cannot. */
+ * whole groups, by seed: groups are taken larger ones first (shuffled among equals), and each is drawn into one of the
+ * parts that have room for it, with chances in proportion to the room left, so that large groups too land anywhere;
+ * then groups are moved while that brings the shares nearer to those asked for. Every part asked for must get each
+ * class, or HILUM_ERROR_DATA says which cannot. */
 enum hilum_status hl_split_random(struct hl_dataset *dataset, const char *parts, uint64_t seed,
                                   struct hilum_error *error);
 
 /* Test = rows whose fold column equals fold; train = the rest; then validation (a fraction of train, by groups, 0 for
  * none) is taken from train. CSV: path and column (NULL: "fold", or the only column that begins with fold). Cases
- * missing from the CSV are an error. */
+ * missing from the CSV are an error, and so is a group on two sides. */
 enum hilum_status hl_split_folds(struct hl_dataset *dataset, const char *csv, const char *column, int64_t fold,
                                  double validation, uint64_t seed, struct hilum_error *error);
 

@@ -1,0 +1,776 @@
+/* One mutex guards all that threads share but the pictures themselves, whose slots pass from the worker that fills them
+ * to all others by an atomic state. Workers sleep on `work` until there is a sample to prepare, the caller on `done`.
+ *
+ * Work is handed out sample by sample in the order of the epoch, at most RING - 1 batches ahead of the one that the
+ * caller holds. Which worker prepares what has no influence on any value: random numbers are keyed by places in the
+ * epoch, and the last worker to finish a batch does what needs the whole of it. */
+#include "data/loader.h"
+
+#include "base/cpu.h"
+#include "base/memory.h"
+#include "data/mixup.h"
+
+#include <math.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define RING 4
+#define THREADS_MAX 256
+#define BATCH_MAX 65536
+
+enum job { JOB_NONE, JOB_PRELOAD, JOB_STATISTICS, JOB_EPOCH };
+enum kept { KEPT_NOT, KEPT_FILLING, KEPT_READY };
+
+struct place {
+	struct hl_batch batch;
+	uint8_t *mixing; /* the batch's augmented pictures, where mixup needs them; NULL otherwise */
+	uint32_t *partner;
+	double *share;
+	int64_t missing; /* samples not yet prepared */
+	size_t failed;   /* sample of error below; SIZE_MAX: none */
+	struct hilum_error error;
+};
+
+struct failure {
+	size_t position;
+	enum hilum_status code;
+	char *message;
+};
+
+struct hl_loader {
+	struct hl_loader_options options;
+	uint32_t *cases; /* those left, in order */
+	uint32_t *slot;  /* of each: its place in kept */
+	double *running; /* sums of weights up to and including each; NULL: none */
+	size_t count;
+
+	size_t bytes; /* of a picture */
+	uint8_t *kept;
+	size_t kept_count, kept_bytes;
+	atomic_uchar *kept_state;
+
+	pthread_mutex_t mutex;
+	pthread_cond_t work, done;
+	pthread_t *threads;
+	int32_t thread_count;
+	bool quit;
+
+	/* The job at hand. */
+	enum job job;
+	size_t next, end; /* positions: the next to hand out, and where to stop */
+	int32_t busy;     /* workers preparing one */
+	const volatile int *stop;
+	struct failure *failures;
+	size_t failure_count, failure_capacity;
+	bool no_memory; /* for a failure */
+	uint64_t sum[3], squares[3];
+
+	/* The epoch. */
+	uint32_t epoch;
+	uint32_t *order; /* position to index into cases */
+	size_t positions;
+	int64_t step, steps; /* the batch that the caller holds (or will get first), and how many there are */
+	bool holds;
+	struct place ring[RING];
+};
+
+/* A worker's own memory. */
+struct worker {
+	uint8_t *picture, *augmented;
+	void *scratch;
+};
+
+/* ---- pictures ---- */
+
+/* Points *out at the 8-bit picture: where it is kept, or in the worker's own memory. */
+static enum hilum_status fetch(struct hl_loader *loader, struct worker *worker, size_t index, const uint8_t **out,
+                               struct hilum_error *error)
+{
+	const char *file = loader->options.dataset->cases[loader->cases[index]].file;
+	size_t slot = loader->slot[index];
+	uint8_t *to = worker->picture;
+	bool filling = false;
+	if (slot < loader->kept_count) {
+		unsigned char state = KEPT_NOT;
+		to = loader->kept + slot * loader->bytes;
+		filling = atomic_compare_exchange_strong(&loader->kept_state[slot], &state, KEPT_FILLING);
+		if (state == KEPT_READY) {
+			*out = to;
+			return HILUM_OK;
+		}
+		/* Another worker is at it (a sampler may draw a case twice): rather decode it again than wait. */
+		to = filling ? to : worker->picture;
+	}
+	enum hilum_status status = hl_recipe_open(loader->options.recipe, file, to, error);
+	if (filling)
+		atomic_store(&loader->kept_state[slot], (unsigned char)(status ? KEPT_NOT : KEPT_READY));
+	if (!status)
+		*out = to;
+	return status;
+}
+
+/* ---- workers: preloading and statistics ---- */
+
+/* Called with the mutex held. */
+static void note_failure(struct hl_loader *loader, size_t position, const struct hilum_error *error)
+{
+	if (loader->failure_count == loader->failure_capacity) {
+		size_t capacity = loader->failure_capacity ? 2 * loader->failure_capacity : 16;
+		struct failure *grown = hl_realloc(loader->failures, capacity, sizeof(*grown));
+		loader->no_memory = loader->no_memory || !grown;
+		if (!grown)
+			return;
+		loader->failures = grown;
+		loader->failure_capacity = capacity;
+	}
+	char *message = hl_strdup(error->message);
+	loader->no_memory = loader->no_memory || !message || error->code == HILUM_ERROR_MEMORY;
+	loader->failures[loader->failure_count++] =
+	    (struct failure){.position = position, .code = error->code, .message = message};
+}
+
+static void add_statistics(const struct hl_loader *loader, const uint8_t *picture, uint64_t sum[3], uint64_t squares[3])
+{
+	size_t channels = (size_t)loader->options.recipe->channels;
+	for (size_t i = 0; i < loader->bytes; i += channels) {
+		for (size_t c = 0; c < channels; c++) {
+			uint32_t value = picture[i + c];
+			sum[c] += value;
+			squares[c] += value * value;
+		}
+	}
+}
+
+/* Called with the mutex held, which is given up while the picture is read. */
+static void visit(struct hl_loader *loader, struct worker *worker, size_t position)
+{
+	struct hilum_error error = {0};
+	const uint8_t *picture;
+	uint64_t sum[3] = {0}, squares[3] = {0};
+	bool statistics = loader->job == JOB_STATISTICS;
+	pthread_mutex_unlock(&loader->mutex);
+	enum hilum_status status = fetch(loader, worker, position, &picture, &error);
+	if (!status && statistics)
+		add_statistics(loader, picture, sum, squares);
+	pthread_mutex_lock(&loader->mutex);
+	if (status)
+		note_failure(loader, position, &error);
+	for (int c = 0; c < 3; c++) {
+		loader->sum[c] += sum[c];
+		loader->squares[c] += squares[c];
+	}
+}
+
+/* ---- workers: batches ---- */
+
+static size_t input_floats(const struct hl_loader *loader)
+{
+	return loader->bytes;
+}
+
+/* Batches are whole but for the last one of an unshuffled epoch. */
+static int64_t real_samples(const struct hl_loader *loader, int64_t step)
+{
+	int64_t left = (int64_t)loader->positions - step * loader->options.batch;
+	return left < loader->options.batch ? left : loader->options.batch;
+}
+
+static void set_target(const struct hl_loader *loader, int32_t label, float share, float *target)
+{
+	if (loader->options.outputs == 1)
+		target[0] += share * (float)label;
+	else
+		target[label] += share;
+}
+
+static enum hilum_status prepare(struct hl_loader *loader, struct worker *worker, struct place *place, size_t position,
+                                 size_t sample, struct hilum_error *error)
+{
+	const struct hl_loader_options *options = &loader->options;
+	size_t index = loader->order ? loader->order[position] : position;
+	const uint8_t *picture;
+	place->batch.index[sample] = loader->cases[index];
+	enum hilum_status status = fetch(loader, worker, index, &picture, error);
+	if (status)
+		return status;
+	if (options->augment) {
+		uint8_t *to = place->mixing ? place->mixing + sample * loader->bytes : worker->augmented;
+		hl_augment_apply(options->augment, options->recipe, options->seed, loader->epoch, (uint32_t)position,
+		                 picture, to, worker->scratch);
+		picture = to;
+	}
+	if (!place->mixing)
+		hl_recipe_normalise(options->recipe, picture, place->batch.images + sample * input_floats(loader));
+	return HILUM_OK;
+}
+
+static void mix(const struct hl_loader *loader, struct place *place, int64_t step)
+{
+	const struct hl_loader_options *options = &loader->options;
+	size_t samples = (size_t)place->batch.count;
+	hl_mixup_draw(options->augment->mixup, options->seed, loader->epoch, (uint32_t)step, (uint32_t)samples,
+	              place->partner, place->share);
+	for (size_t i = 0; i < samples; i++)
+		hl_recipe_blend(options->recipe, place->mixing + i * loader->bytes,
+		                place->mixing + place->partner[i] * loader->bytes, (float)place->share[i],
+		                place->batch.images + i * input_floats(loader));
+}
+
+/* What needs all samples: padding, targets, mixing. */
+static void complete(const struct hl_loader *loader, struct place *place, int64_t step)
+{
+	const struct hl_loader_options *options = &loader->options;
+	size_t outputs = (size_t)options->outputs, batch = (size_t)options->batch, real = (size_t)place->batch.count;
+	memset(place->batch.targets, 0, batch * outputs * sizeof(float));
+	memset(place->batch.images + real * input_floats(loader), 0,
+	       (batch - real) * input_floats(loader) * sizeof(float));
+	for (size_t i = real; i < batch; i++)
+		place->batch.index[i] = UINT32_MAX;
+	if (place->mixing)
+		mix(loader, place, step);
+	for (size_t i = 0; i < real; i++) {
+		const struct hl_case *cases = options->dataset->cases;
+		float own = place->mixing ? (float)place->share[i] : 1;
+		float *target = place->batch.targets + i * outputs;
+		set_target(loader, cases[place->batch.index[i]].label, own, target);
+		if (place->mixing)
+			set_target(loader, cases[place->batch.index[place->partner[i]]].label, 1 - own, target);
+	}
+}
+
+/* Called with the mutex held, which is given up while the sample is prepared. */
+static void prepare_sample(struct hl_loader *loader, struct worker *worker, size_t position)
+{
+	int64_t step = (int64_t)position / loader->options.batch;
+	size_t sample = position - (size_t)(step * loader->options.batch);
+	struct place *place = &loader->ring[step % RING];
+	struct hilum_error error = {0};
+	pthread_mutex_unlock(&loader->mutex);
+	enum hilum_status status = prepare(loader, worker, place, position, sample, &error);
+	pthread_mutex_lock(&loader->mutex);
+	if (status && sample < place->failed) {
+		place->failed = sample;
+		place->error = error;
+	}
+	if (place->missing > 1) {
+		place->missing--;
+		return;
+	}
+	if (place->failed == SIZE_MAX) {
+		pthread_mutex_unlock(&loader->mutex);
+		complete(loader, place, step);
+		pthread_mutex_lock(&loader->mutex);
+	}
+	place->missing = 0;
+	pthread_cond_signal(&loader->done);
+}
+
+/* ---- workers: what to do next ---- */
+
+static bool stopped(const struct hl_loader *loader)
+{
+	return loader->stop && __atomic_load_n(loader->stop, __ATOMIC_RELAXED);
+}
+
+static bool has_work(const struct hl_loader *loader)
+{
+	if (loader->job == JOB_NONE || loader->next >= loader->end || stopped(loader))
+		return false;
+	return loader->job != JOB_EPOCH || (int64_t)loader->next / loader->options.batch < loader->step + RING;
+}
+
+struct start {
+	struct hl_loader *loader;
+	struct worker worker;
+};
+
+static void *run_worker(void *argument)
+{
+	struct start *start = argument;
+	struct hl_loader *loader = start->loader;
+	pthread_mutex_lock(&loader->mutex);
+	while (!loader->quit) {
+		if (!has_work(loader)) {
+			/* The caller may have last looked before a stop took the rest of the work away. */
+			if (loader->busy == 0)
+				pthread_cond_signal(&loader->done);
+			pthread_cond_wait(&loader->work, &loader->mutex);
+			continue;
+		}
+		size_t position = loader->next++;
+		loader->busy++;
+		if (loader->job == JOB_EPOCH)
+			prepare_sample(loader, &start->worker, position);
+		else
+			visit(loader, &start->worker, position);
+		loader->busy--;
+		if (loader->busy == 0)
+			pthread_cond_signal(&loader->done);
+	}
+	pthread_mutex_unlock(&loader->mutex);
+	hl_free(start->worker.picture);
+	hl_free(start->worker.augmented);
+	hl_free(start->worker.scratch);
+	hl_free(start);
+	return NULL;
+}
+
+static enum hilum_status start_worker(struct hl_loader *loader, struct hilum_error *error)
+{
+	struct start *start = hl_alloc(1, sizeof(*start));
+	size_t scratch = hl_augment_scratch(loader->options.recipe);
+	if (start) {
+		start->loader = loader;
+		start->worker.picture = hl_alloc(loader->bytes, 1);
+		start->worker.augmented = hl_alloc(loader->bytes, 1);
+		start->worker.scratch = hl_alloc(scratch, 1);
+	}
+	enum hilum_status status = HILUM_OK;
+	if (!start || !start->worker.picture || !start->worker.augmented || !start->worker.scratch)
+		status = hl_fail_memory(error, 2 * loader->bytes + scratch, "a loader's worker");
+	else if (pthread_create(&loader->threads[loader->thread_count], NULL, run_worker, start) != 0)
+		status = hl_fail(error, HILUM_ERROR_MEMORY, "the system gave no thread for the loader");
+	if (!status) {
+		loader->thread_count++;
+		return HILUM_OK;
+	}
+	if (start) {
+		hl_free(start->worker.picture);
+		hl_free(start->worker.augmented);
+		hl_free(start->worker.scratch);
+	}
+	hl_free(start);
+	return status;
+}
+
+/* Signals are the program's business: they are blocked in workers, but for those that a fault of their own raises. */
+static enum hilum_status start_workers(struct hl_loader *loader, struct hilum_error *error)
+{
+	enum hilum_status status = HILUM_OK;
+	int32_t wanted = loader->options.threads ? loader->options.threads : hl_cpu_count();
+	sigset_t blocked, before;
+	wanted = wanted < THREADS_MAX ? wanted : THREADS_MAX;
+	loader->threads = hl_alloc((size_t)wanted, sizeof(*loader->threads));
+	if (!loader->threads)
+		return hl_fail_memory(error, (size_t)wanted * sizeof(*loader->threads), "the loader");
+	sigfillset(&blocked);
+	sigdelset(&blocked, SIGSEGV);
+	sigdelset(&blocked, SIGBUS);
+	sigdelset(&blocked, SIGFPE);
+	sigdelset(&blocked, SIGILL);
+	pthread_sigmask(SIG_BLOCK, &blocked, &before);
+	while (loader->thread_count < wanted && !status)
+		status = start_worker(loader, error);
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	return status;
+}
+
+/* ---- creating ---- */
+
+static enum hilum_status check(const struct hl_loader_options *options, struct hilum_error *error)
+{
+	const struct hl_recipe *recipe = options->recipe;
+	double sum = 0;
+	if (recipe->size < 1 || recipe->size > HL_RECIPE_SIZE_MAX || (recipe->channels != 1 && recipe->channels != 3))
+		return hl_fail(error, HILUM_ERROR_ARGUMENT, "a recipe of size %d with %d channels", recipe->size,
+		               recipe->channels);
+	if (options->batch < 1 || options->batch > BATCH_MAX)
+		return hl_fail(error, HILUM_ERROR_ARGUMENT, "--batch %lld is outside 1 to %d",
+		               (long long)options->batch, BATCH_MAX);
+	if (options->count < 1 || options->count > HL_CASES_MAX)
+		return hl_fail(error, HILUM_ERROR_DATA, "%zu cases to load", options->count);
+	if (options->threads < 0 || options->memory < 0)
+		return hl_fail(error, HILUM_ERROR_ARGUMENT, "a negative number of threads or bytes for the loader");
+	if (options->outputs < 1 || (options->outputs == 1 ? 2 : options->outputs) < options->dataset->class_count)
+		return hl_fail(error, HILUM_ERROR_ARGUMENT, "%d outputs for %d classes", options->outputs,
+		               options->dataset->class_count);
+	for (size_t i = 0; i < options->count; i++)
+		if (options->cases[i] >= options->dataset->count)
+			return hl_fail(error, HILUM_ERROR_ARGUMENT, "case %u of %zu", options->cases[i],
+			               options->dataset->count);
+	if (!options->weights)
+		return HILUM_OK;
+	for (size_t i = 0; i < options->count; i++) {
+		if (!(options->weights[i] >= 0) || !isfinite(sum += options->weights[i]))
+			return hl_fail(error, HILUM_ERROR_ARGUMENT, "the sampler's weight %g", options->weights[i]);
+	}
+	if (!options->shuffle || sum <= 0)
+		return hl_fail(error, HILUM_ERROR_ARGUMENT, "a sampler without %s", sum > 0 ? "shuffling" : "weights");
+	return HILUM_OK;
+}
+
+static enum hilum_status take_cases(struct hl_loader *loader, struct hilum_error *error)
+{
+	const struct hl_loader_options *options = &loader->options;
+	size_t count = options->count;
+	loader->count = count;
+	loader->cases = hl_alloc(count, sizeof(*loader->cases));
+	loader->slot = hl_alloc(count, sizeof(*loader->slot));
+	if (options->weights)
+		loader->running = hl_alloc(count, sizeof(*loader->running));
+	if (!loader->cases || !loader->slot || (options->weights && !loader->running))
+		return hl_fail_memory(error, count * sizeof(*loader->cases), "the loader");
+	for (size_t i = 0; i < count; i++) {
+		loader->cases[i] = options->cases[i];
+		loader->slot[i] = (uint32_t)i;
+		if (loader->running)
+			loader->running[i] = options->weights[i] + (i ? loader->running[i - 1] : 0);
+	}
+	size_t room = (size_t)options->memory / loader->bytes;
+	loader->kept_count = room < count ? room : count;
+	loader->kept_bytes = loader->kept_count * loader->bytes;
+	if (loader->kept_count == 0)
+		return HILUM_OK;
+	loader->kept = hl_block_alloc(loader->kept_bytes);
+	loader->kept_state = hl_alloc(loader->kept_count, sizeof(*loader->kept_state));
+	if (!loader->kept || !loader->kept_state)
+		return hl_fail_memory(error, loader->kept_bytes, "pictures to keep (--memory)");
+	return HILUM_OK;
+}
+
+static size_t image_bytes(const struct hl_loader *loader)
+{
+	return (size_t)loader->options.batch * input_floats(loader) * sizeof(float);
+}
+
+static enum hilum_status make_ring(struct hl_loader *loader, struct hilum_error *error)
+{
+	size_t batch = (size_t)loader->options.batch;
+	bool mixes = loader->options.augment && loader->options.augment->mixup > 0;
+	for (int i = 0; i < RING; i++) {
+		struct place *place = &loader->ring[i];
+		place->batch.images = hl_block_alloc(image_bytes(loader));
+		place->batch.targets = hl_alloc(batch * (size_t)loader->options.outputs, sizeof(float));
+		place->batch.index = hl_alloc(batch, sizeof(uint32_t));
+		if (mixes) {
+			place->mixing = hl_alloc(batch, loader->bytes);
+			place->partner = hl_alloc(batch, sizeof(uint32_t));
+			place->share = hl_alloc(batch, sizeof(double));
+		}
+		if (!place->batch.images || !place->batch.targets || !place->batch.index ||
+		    (mixes && (!place->mixing || !place->partner || !place->share)))
+			return hl_fail_memory(error, image_bytes(loader), "batches");
+	}
+	return HILUM_OK;
+}
+
+enum hilum_status hl_loader_create(const struct hl_loader_options *options, struct hl_loader **out,
+                                   struct hilum_error *error)
+{
+	enum hilum_status status = check(options, error);
+	if (status)
+		return status;
+	struct hl_loader *loader = hl_alloc(1, sizeof(*loader));
+	if (!loader)
+		return hl_fail_memory(error, sizeof(*loader), "the loader");
+	loader->options = *options;
+	loader->bytes = hl_recipe_bytes(options->recipe);
+	pthread_mutex_init(&loader->mutex, NULL);
+	pthread_cond_init(&loader->work, NULL);
+	pthread_cond_init(&loader->done, NULL);
+	status = take_cases(loader, error);
+	if (!status)
+		status = make_ring(loader, error);
+	if (!status)
+		status = start_workers(loader, error);
+	if (status) {
+		hl_loader_destroy(loader);
+		return status;
+	}
+	*out = loader;
+	return HILUM_OK;
+}
+
+static void forget_failures(struct hl_loader *loader)
+{
+	for (size_t i = 0; i < loader->failure_count; i++)
+		hl_free(loader->failures[i].message);
+	hl_free(loader->failures);
+	loader->failures = NULL;
+	loader->failure_count = loader->failure_capacity = 0;
+	loader->no_memory = false;
+}
+
+void hl_loader_destroy(struct hl_loader *loader)
+{
+	if (!loader)
+		return;
+	pthread_mutex_lock(&loader->mutex);
+	loader->quit = true;
+	pthread_cond_broadcast(&loader->work);
+	pthread_mutex_unlock(&loader->mutex);
+	for (int32_t i = 0; i < loader->thread_count; i++)
+		pthread_join(loader->threads[i], NULL);
+	pthread_mutex_destroy(&loader->mutex);
+	pthread_cond_destroy(&loader->work);
+	pthread_cond_destroy(&loader->done);
+	for (int i = 0; i < RING; i++) {
+		struct place *place = &loader->ring[i];
+		if (place->batch.images)
+			hl_block_free(place->batch.images, image_bytes(loader));
+		hl_free(place->batch.targets);
+		hl_free(place->batch.index);
+		hl_free(place->mixing);
+		hl_free(place->partner);
+		hl_free(place->share);
+	}
+	if (loader->kept)
+		hl_block_free(loader->kept, loader->kept_bytes);
+	hl_free(loader->kept_state);
+	hl_free(loader->cases);
+	hl_free(loader->slot);
+	hl_free(loader->running);
+	hl_free(loader->order);
+	hl_free(loader->threads);
+	forget_failures(loader);
+	hl_free(loader);
+}
+
+/* ---- jobs, from the caller's side ---- */
+
+/* Takes back what has not been handed out and waits for what has. No epoch is under way afterwards. */
+static void halt(struct hl_loader *loader)
+{
+	pthread_mutex_lock(&loader->mutex);
+	loader->end = loader->next;
+	while (loader->busy > 0)
+		pthread_cond_wait(&loader->done, &loader->mutex);
+	loader->job = JOB_NONE;
+	loader->stop = NULL;
+	loader->next = loader->end = 0;
+	loader->step = loader->steps = 0;
+	loader->holds = false;
+	pthread_mutex_unlock(&loader->mutex);
+}
+
+static int compare_failures(const void *a, const void *b)
+{
+	size_t x = ((const struct failure *)a)->position, y = ((const struct failure *)b)->position;
+	return (x > y) - (x < y);
+}
+
+/* Visits every case on all workers and waits. Failures are then listed in order. */
+static enum hilum_status visit_all(struct hl_loader *loader, enum job job, const volatile int *stop,
+                                   struct hilum_error *error)
+{
+	halt(loader);
+	forget_failures(loader);
+	pthread_mutex_lock(&loader->mutex);
+	memset(loader->sum, 0, sizeof(loader->sum));
+	memset(loader->squares, 0, sizeof(loader->squares));
+	loader->job = job;
+	loader->stop = stop;
+	loader->next = 0;
+	loader->end = loader->count;
+	pthread_cond_broadcast(&loader->work);
+	while (loader->busy > 0 || has_work(loader))
+		pthread_cond_wait(&loader->done, &loader->mutex);
+	bool interrupted = stopped(loader) && loader->next < loader->end, no_memory = loader->no_memory;
+	pthread_mutex_unlock(&loader->mutex);
+	halt(loader);
+	if (no_memory)
+		return hl_fail_memory(error, loader->bytes, "reading pictures");
+	if (interrupted)
+		return hl_fail(error, HILUM_ERROR_STOPPED, "stopped while reading pictures");
+	if (loader->failure_count > 1)
+		qsort(loader->failures, loader->failure_count, sizeof(*loader->failures), compare_failures);
+	return HILUM_OK;
+}
+
+static void get_failure(const struct hl_loader *loader, size_t i, struct hilum_error *error)
+{
+	if (error)
+		hl_fail(error, loader->failures[i].code, "%s", loader->failures[i].message);
+}
+
+/* Drops the cases that failed. Their slots stay unused. */
+static void drop_failures(struct hl_loader *loader)
+{
+	size_t left = 0, failure = 0;
+	double before = 0, sum = 0;
+	for (size_t i = 0; i < loader->count; i++) {
+		double weight = loader->running ? loader->running[i] - before : 0;
+		before = loader->running ? loader->running[i] : 0;
+		if (failure < loader->failure_count && loader->failures[failure].position == i) {
+			failure++;
+			continue;
+		}
+		loader->cases[left] = loader->cases[i];
+		loader->slot[left] = loader->slot[i];
+		if (loader->running)
+			loader->running[left] = sum += weight;
+		left++;
+	}
+	loader->count = left;
+}
+
+enum hilum_status hl_loader_preload(struct hl_loader *loader, hl_unreadable_function *unreadable, void *context,
+                                    const volatile int *stop, struct hilum_error *error)
+{
+	enum hilum_status status = visit_all(loader, JOB_PRELOAD, stop, error);
+	if (status)
+		return status;
+	for (size_t i = 0; i < loader->failure_count && unreadable; i++) {
+		struct hilum_error reason = {0};
+		get_failure(loader, i, &reason);
+		unreadable(context, loader->cases[loader->failures[i].position], &reason);
+	}
+	if (loader->failure_count == loader->count) {
+		char first[300];
+		snprintf(first, sizeof(first), "%s", loader->failures[0].message);
+		return hl_fail(error, HILUM_ERROR_DATA, "none of %zu pictures can be read; the first: %s",
+		               loader->count, first);
+	}
+	drop_failures(loader);
+	if (loader->running && !(loader->running[loader->count - 1] > 0))
+		return hl_fail(error, HILUM_ERROR_DATA, "none of the pictures that the sampler may draw can be read");
+	return HILUM_OK;
+}
+
+enum hilum_status hl_loader_statistics(struct hl_loader *loader, double mean[3], double deviation[3],
+                                       struct hilum_error *error)
+{
+	enum hilum_status status = visit_all(loader, JOB_STATISTICS, NULL, error);
+	if (status)
+		return status;
+	if (loader->failure_count > 0) {
+		get_failure(loader, 0, error);
+		return loader->failures[0].code;
+	}
+	int32_t channels = loader->options.recipe->channels;
+	double pixels = (double)loader->count * (double)loader->bytes / channels;
+	for (int32_t c = 0; c < 3; c++) {
+		int32_t from = c < channels ? c : 0;
+		double average = (double)loader->sum[from] / pixels;
+		double variance = (double)loader->squares[from] / pixels - average * average;
+		mean[c] = average / 255;
+		deviation[c] = variance > 1 ? sqrt(variance) / 255 : 1.0 / 255;
+	}
+	return HILUM_OK;
+}
+
+size_t hl_loader_count(const struct hl_loader *loader)
+{
+	return loader->count;
+}
+
+int64_t hl_loader_steps(const struct hl_loader *loader)
+{
+	int64_t count = (int64_t)loader->count, batch = loader->options.batch;
+	if (!loader->options.shuffle)
+		return (count + batch - 1) / batch;
+	return count < batch ? 1 : count / batch;
+}
+
+/* ---- epochs ---- */
+
+static uint32_t draw_weighted(const struct hl_loader *loader, struct hl_random *random)
+{
+	double mark = hl_random_uniform(random) * loader->running[loader->count - 1];
+	size_t low = 0, high = loader->count - 1;
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+		if (loader->running[middle] > mark)
+			high = middle;
+		else
+			low = middle + 1;
+	}
+	return (uint32_t)low;
+}
+
+/* The whole epoch's order, of which a batch then is a stretch: resuming in the middle needs nothing else. */
+static enum hilum_status make_order(struct hl_loader *loader, uint32_t epoch, struct hilum_error *error)
+{
+	const struct hl_loader_options *options = &loader->options;
+	size_t positions = options->shuffle ? (size_t)(hl_loader_steps(loader) * options->batch) : loader->count;
+	loader->positions = positions;
+	if (!options->shuffle)
+		return HILUM_OK;
+	size_t length = positions > loader->count ? positions : loader->count;
+	uint32_t *order = hl_alloc(length, sizeof(*order));
+	if (!order)
+		return hl_fail_memory(error, length * sizeof(*order), "the order of an epoch");
+	struct hl_random random =
+	    hl_random_stream(options->seed, epoch, 0, loader->running ? HL_RANDOM_SAMPLER : HL_RANDOM_SHUFFLE);
+	if (loader->running) {
+		for (size_t i = 0; i < positions; i++)
+			order[i] = draw_weighted(loader, &random);
+	} else {
+		for (size_t i = 0; i < loader->count; i++)
+			order[i] = (uint32_t)i;
+		hl_random_shuffle(&random, order, (uint32_t)loader->count);
+		for (size_t i = loader->count; i < positions; i++)
+			order[i] = order[i - loader->count];
+	}
+	hl_free(loader->order);
+	loader->order = order;
+	return HILUM_OK;
+}
+
+/* Makes a place ready for its next batch. Called with the mutex held. */
+static void reset_place(struct hl_loader *loader, int64_t step)
+{
+	struct place *place = &loader->ring[step % RING];
+	if (step >= loader->steps)
+		return;
+	place->batch.count = real_samples(loader, step);
+	place->missing = place->batch.count;
+	place->failed = SIZE_MAX;
+}
+
+enum hilum_status hl_loader_start(struct hl_loader *loader, uint32_t epoch, int64_t step, struct hilum_error *error)
+{
+	int64_t steps = hl_loader_steps(loader);
+	if (step < 0 || step > steps)
+		return hl_fail(error, HILUM_ERROR_ARGUMENT, "step %lld of an epoch of %lld", (long long)step,
+		               (long long)steps);
+	halt(loader);
+	enum hilum_status status = make_order(loader, epoch, error);
+	if (status)
+		return status;
+	pthread_mutex_lock(&loader->mutex);
+	loader->epoch = epoch;
+	loader->steps = steps;
+	loader->step = step;
+	for (int64_t i = step; i < step + RING; i++)
+		reset_place(loader, i);
+	loader->job = JOB_EPOCH;
+	loader->next = (size_t)(step * loader->options.batch);
+	loader->end = loader->positions;
+	pthread_cond_broadcast(&loader->work);
+	pthread_mutex_unlock(&loader->mutex);
+	return HILUM_OK;
+}
+
+enum hilum_status hl_loader_next(struct hl_loader *loader, const struct hl_batch **out, struct hilum_error *error)
+{
+	enum hilum_status status = HILUM_OK;
+	pthread_mutex_lock(&loader->mutex);
+	if (loader->holds) {
+		loader->holds = false;
+		reset_place(loader, loader->step + RING);
+		loader->step++;
+		pthread_cond_broadcast(&loader->work);
+	}
+	if (loader->step >= loader->steps) {
+		pthread_mutex_unlock(&loader->mutex);
+		*out = NULL;
+		return HILUM_OK;
+	}
+	struct place *place = &loader->ring[loader->step % RING];
+	while (place->missing > 0)
+		pthread_cond_wait(&loader->done, &loader->mutex);
+	if (place->failed != SIZE_MAX) {
+		if (error)
+			*error = place->error;
+		status = place->error.code;
+	} else {
+		loader->holds = true;
+		*out = &place->batch;
+	}
+	pthread_mutex_unlock(&loader->mutex);
+	return status;
+}
