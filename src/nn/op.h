@@ -49,7 +49,7 @@ struct hl_call {
 	const struct hl_tensor *dout; /* backward: gradient of the loss by the output */
 	const struct hl_tensor *din[HL_INPUTS_MAX]; /* backward overwrites each that is not NULL */
 	float *dparam[HL_PARAMS_MAX];               /* backward overwrites each that is not NULL */
-	void *saved, *scratch;                      /* 64-byte aligned */
+	void *saved, *scratch;                      /* 64-byte aligned; saved is NULL where no backward will follow */
 	bool training;                              /* batch statistics and dropout on */
 	uint64_t seed;                              /* for dropout: stream (seed, step, node, HL_RANDOM_DROPOUT) */
 	uint32_t step, node;

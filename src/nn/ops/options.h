@@ -23,6 +23,11 @@ struct hl_pool_options {                      /* maxpool, avgpool */
 	struct hilum_sizes size, stride, pad; /* stride defaults to size; the average leaves padding out */
 };
 
+struct hl_globalpool_options {
+	int mode; /* enum hl_globalpool_mode */
+};
+enum hl_globalpool_mode { HL_GLOBALPOOL_AVG, HL_GLOBALPOOL_MAX };
+
 struct hl_dense_options {
 	int64_t units;
 	bool bias;
@@ -38,6 +43,8 @@ struct hl_leakyrelu_options {
 	double slope;
 };
 
+/* Element i of the output is zero where word i of the stream is below rate * 2^32; the others grow by 1 / (1 - rate).
+ */
 struct hl_dropout_options {
 	double rate;
 };
