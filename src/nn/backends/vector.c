@@ -1,0 +1,246 @@
+/* The vector back end: element-wise ops here, batch norm and pooling in their own files. */
+#include "nn/backends/vector.h"
+#include "base/memory.h"
+#include "nn/ops/options.h"
+#include <string.h>
+
+/* Elements a piece: large enough to hide the cost of a parallel loop, small enough to stay in the second-level cache.
+ */
+#define GRAIN 16384
+
+void hl_vector_run(hl_vector_range *range, const struct hl_vector_task *task, int64_t count, int64_t grain,
+                   int32_t threads)
+{
+	int64_t pieces = (count + grain - 1) / grain;
+
+#pragma omp parallel for schedule(static) num_threads(threads) if (pieces > 1)
+	for (int64_t i = 0; i < pieces; i++)
+		range(task, i * grain, i + 1 < pieces ? (i + 1) * grain : count);
+}
+
+static int32_t threads_of(const struct hl_call *call, const struct hl_primitive *primitive)
+{
+	(void)call;
+	return ((const struct hl_vector *)primitive)->threads;
+}
+
+/* ---- relu and leakyrelu: out = x > 0 ? x : slope x; slope 0 passes NaN on, as PyTorch does ---- */
+
+HL_VECTOR_INLINE void rectify(const struct hl_vector_task *task, int64_t begin, int64_t end, const bool half)
+{
+	const void *in = task->a;
+	void *out = task->out;
+	float slope = task->slope;
+
+	if (slope == 0.0F)
+		for (int64_t i = begin; i < end; i++) {
+			float x = hl_vector_load(in, i, half);
+			hl_vector_store(out, i, x < 0.0F ? 0.0F : x, half);
+		}
+	else
+		for (int64_t i = begin; i < end; i++) {
+			float x = hl_vector_load(in, i, half);
+			hl_vector_store(out, i, x < 0.0F ? slope * x : x, half);
+		}
+}
+
+static HL_VECTOR_CLONES void rectify32(const struct hl_vector_task *task, int64_t begin, int64_t end)
+{
+	rectify(task, begin, end, false);
+}
+
+static HL_VECTOR_CLONES void rectify16(const struct hl_vector_task *task, int64_t begin, int64_t end)
+{
+	rectify(task, begin, end, true);
+}
+
+/* a: the input or output, b: gradient of the output */
+HL_VECTOR_INLINE void unrectify(const struct hl_vector_task *task, int64_t begin, int64_t end, const bool half)
+{
+	const void *sign = task->a, *dout = task->b;
+	void *din = task->out;
+	float slope = task->slope;
+
+	for (int64_t i = begin; i < end; i++) {
+		float d = hl_vector_load(dout, i, half);
+		float rest = slope == 0.0F ? 0.0F : slope * d;
+		hl_vector_store(din, i, hl_vector_load(sign, i, half) > 0.0F ? d : rest, half);
+	}
+}
+
+static HL_VECTOR_CLONES void unrectify32(const struct hl_vector_task *task, int64_t begin, int64_t end)
+{
+	unrectify(task, begin, end, false);
+}
+
+static HL_VECTOR_CLONES void unrectify16(const struct hl_vector_task *task, int64_t begin, int64_t end)
+{
+	unrectify(task, begin, end, true);
+}
+
+static void rectify_forward(struct hl_primitive *primitive, const struct hl_call *call, float slope)
+{
+	struct hl_vector_task task = {.a = call->in[0]->data, .out = call->out->data, .slope = slope};
+
+	hl_vector_run(call->out->type == HL_BF16 ? rectify16 : rectify32, &task, hl_shape_count(call->out->shape),
+	              GRAIN, threads_of(call, primitive));
+}
+
+static void rectify_backward(struct hl_primitive *primitive, const struct hl_call *call, float slope)
+{
+	const struct hl_vector *node = (const struct hl_vector *)primitive;
+	const struct hl_tensor *sign = node->use_output ? call->out : call->in[0];
+	struct hl_vector_task task = {.a = sign->data, .b = call->dout->data, .slope = slope};
+
+	if (!call->din[0])
+		return;
+	task.out = call->din[0]->data;
+	hl_vector_run(node->half ? unrectify16 : unrectify32, &task, hl_shape_count(call->dout->shape), GRAIN,
+	              node->threads);
+}
+
+static void relu_forward(struct hl_primitive *primitive, const struct hl_call *call)
+{
+	rectify_forward(primitive, call, 0.0F);
+}
+
+static void relu_backward(struct hl_primitive *primitive, const struct hl_call *call)
+{
+	rectify_backward(primitive, call, 0.0F);
+}
+
+static void leakyrelu_forward(struct hl_primitive *primitive, const struct hl_call *call)
+{
+	const struct hl_leakyrelu_options *options = call->options;
+
+	rectify_forward(primitive, call, (float)options->slope);
+}
+
+static void leakyrelu_backward(struct hl_primitive *primitive, const struct hl_call *call)
+{
+	const struct hl_leakyrelu_options *options = call->options;
+
+	rectify_backward(primitive, call, (float)options->slope);
+}
+
+/* ---- add ---- */
+
+HL_VECTOR_INLINE void add_two(const struct hl_vector_task *task, int64_t begin, int64_t end, const bool half)
+{
+	const void *a = task->a, *b = task->b;
+	void *out = task->out;
+
+	for (int64_t i = begin; i < end; i++)
+		hl_vector_store(out, i, hl_vector_load(a, i, half) + hl_vector_load(b, i, half), half);
+}
+
+static HL_VECTOR_CLONES void add32(const struct hl_vector_task *task, int64_t begin, int64_t end)
+{
+	add_two(task, begin, end, false);
+}
+
+static HL_VECTOR_CLONES void add16(const struct hl_vector_task *task, int64_t begin, int64_t end)
+{
+	add_two(task, begin, end, true);
+}
+
+static void add_forward(struct hl_primitive *primitive, const struct hl_call *call)
+{
+	const struct hl_vector *node = (const struct hl_vector *)primitive;
+	struct hl_vector_task task = {.a = call->in[0]->data, .b = call->in[1]->data, .out = call->out->data};
+
+	hl_vector_run(node->half ? add16 : add32, &task, hl_shape_count(call->out->shape), GRAIN, node->threads);
+}
+
+static void copy_range(const struct hl_vector_task *task, int64_t begin, int64_t end)
+{
+	memcpy((char *)task->out + begin, (const char *)task->a + begin, (size_t)(end - begin));
+}
+
+static void add_backward(struct hl_primitive *primitive, const struct hl_call *call)
+{
+	const struct hl_vector *node = (const struct hl_vector *)primitive;
+	int64_t bytes = hl_shape_count(call->dout->shape) * (int64_t)hl_type_size(call->dout->type);
+
+	for (int i = 0; i < 2; i++) {
+		struct hl_vector_task task = {.a = call->dout->data};
+		if (!call->din[i] || call->din[i]->data == call->dout->data)
+			continue;
+		task.out = call->din[i]->data;
+		hl_vector_run(copy_range, &task, bytes, INT64_C(4) * GRAIN, node->threads);
+	}
+}
+
+/* ---- which node runs here ---- */
+
+static void destroy(struct hl_primitive *primitive)
+{
+	hl_free(primitive);
+}
+
+static enum hilum_status fill_relu(const struct hl_compile *request, struct hl_vector *node)
+{
+	(void)request;
+	node->primitive.forward = relu_forward;
+	node->primitive.backward = relu_backward;
+	return HILUM_OK;
+}
+
+static enum hilum_status fill_leakyrelu(const struct hl_compile *request, struct hl_vector *node)
+{
+	(void)request;
+	node->primitive.forward = leakyrelu_forward;
+	node->primitive.backward = leakyrelu_backward;
+	return HILUM_OK;
+}
+
+static enum hilum_status fill_add(const struct hl_compile *request, struct hl_vector *node)
+{
+	/* Sums of more are rounded once by the reference, and rare. */
+	if (request->shapes->inputs != 2)
+		return HILUM_ERROR_UNSUPPORTED;
+	node->primitive.forward = add_forward;
+	node->primitive.backward = add_backward;
+	return HILUM_OK;
+}
+
+static const struct {
+	const char *op;
+	enum hilum_status (*fill)(const struct hl_compile *request, struct hl_vector *node);
+} table[] = {
+    {"batchnorm", hl_vector_batchnorm},
+    {"maxpool", hl_vector_maxpool},
+    {"avgpool", hl_vector_avgpool},
+    {"globalpool", hl_vector_globalpool},
+    {"relu", fill_relu},
+    {"leakyrelu", fill_leakyrelu},
+    {"add", fill_add},
+};
+
+static enum hilum_status compile(const struct hl_compile *request, struct hl_primitive **out, struct hilum_error *error)
+{
+	for (size_t i = 0; i < sizeof table / sizeof table[0]; i++) {
+		struct hl_vector *node;
+		enum hilum_status status;
+		if (strcmp(table[i].op, request->op->name) != 0)
+			continue;
+		node = hl_alloc(1, sizeof *node);
+		if (!node)
+			return hl_fail_memory(error, sizeof *node, "a compiled layer");
+		node->threads = request->threads > 0 ? request->threads : 1;
+		node->half = request->type == HL_BF16;
+		node->use_output = request->op->keeps_output;
+		node->primitive.backend = hl_backend_vector.name;
+		node->primitive.destroy = destroy;
+		status = table[i].fill(request, node);
+		if (status) {
+			hl_free(node);
+			return hl_fail(error, status, "vector: %s: not of a kind that runs here", request->op->name);
+		}
+		*out = &node->primitive;
+		return HILUM_OK;
+	}
+	return hl_fail(error, HILUM_ERROR_UNSUPPORTED, "vector: no %s here", request->op->name);
+}
+
+const struct hl_backend hl_backend_vector = {.name = "vector", .compile = compile};

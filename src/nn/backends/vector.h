@@ -1,0 +1,63 @@
+/* Bandwidth-bound ops written as plain loops that the compiler vectorises once per instruction set and the loader picks
+ * from at run time. Fused multiply-add is off for the whole build, so every instruction set gives the same bits. */
+#ifndef HL_NN_BACKENDS_VECTOR_H
+#define HL_NN_BACKENDS_VECTOR_H
+#include "nn/backend.h"
+
+struct hl_vector {
+	struct hl_primitive primitive;
+	int32_t threads;
+	bool half;       /* activations are bfloat16, converted in registers */
+	bool use_output; /* the gradient's mask is read from the output rather than from the input */
+};
+
+/* Each fills primitive->forward, backward, saved and scratch for a node. */
+enum hilum_status hl_vector_batchnorm(const struct hl_compile *request, struct hl_vector *node);
+enum hilum_status hl_vector_maxpool(const struct hl_compile *request, struct hl_vector *node);
+enum hilum_status hl_vector_avgpool(const struct hl_compile *request, struct hl_vector *node);
+enum hilum_status hl_vector_globalpool(const struct hl_compile *request, struct hl_vector *node);
+
+/* On functions that hold a hot loop and no OpenMP pragma (outlined regions are not cloned). */
+#if defined(__x86_64__) && defined(__gnu_linux__)
+#define HL_VECTOR_CLONES __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default"), noinline))
+#else
+#define HL_VECTOR_CLONES __attribute__((noinline))
+#endif
+#define HL_VECTOR_INLINE static inline __attribute__((always_inline))
+
+/* Element i of an activation; half is a constant where this is inlined. */
+HL_VECTOR_INLINE float hl_vector_load(const void *data, int64_t i, const bool half)
+{
+	return half ? hl_bf16_to_f32(((const uint16_t *)data)[i]) : ((const float *)data)[i];
+}
+
+HL_VECTOR_INLINE void hl_vector_store(void *data, int64_t i, float value, const bool half)
+{
+	if (half)
+		((uint16_t *)data)[i] = hl_bf16_from_f32(value);
+	else
+		((float *)data)[i] = value;
+}
+
+/* A loop body over [begin, end). */
+struct hl_vector_task;
+typedef void hl_vector_range(const struct hl_vector_task *task, int64_t begin, int64_t end);
+
+/* Operands of the loops; each uses what it needs. */
+struct hl_vector_task {
+	const struct hl_call *call;
+	const void *a, *b;
+	void *out;
+	float slope;
+	int64_t tile;     /* batch norm: elements of one coefficient tile, a multiple of the channels */
+	int64_t elements; /* in all */
+	int64_t shards;   /* fixed by the shapes alone */
+	const float *shift, *scale, *offset, *slant; /* tile floats each */
+	float *partial;                              /* shards x 2 x tile */
+	double *sums;                                /* shards x 2 x tile */
+};
+
+/* Runs range over [0, count) cut into pieces of about grain; the cut does not depend on threads. */
+void hl_vector_run(hl_vector_range *range, const struct hl_vector_task *task, int64_t count, int64_t grain,
+                   int32_t threads);
+#endif
