@@ -425,6 +425,15 @@ static enum hilum_status load_all(struct training *training, struct hilum_error 
 	return status ? status : restore(training, error);
 }
 
+/* Outside the loop nothing needs saving, but how to go on is said all the same. */
+static enum hilum_status stopped_while(const char *what, const struct training *training, enum hilum_status status,
+                                       struct hilum_error *error)
+{
+	if (status != HILUM_ERROR_STOPPED)
+		return status;
+	return hl_fail(error, status, "stopped while %s; go on with --out %s --resume", what, training->run.folder);
+}
+
 enum hilum_status hilum_train(const struct hilum_train_options *options, const struct hilum_train_events *events,
                               struct hilum_train_result *result, struct hilum_error *error)
 {
@@ -432,11 +441,11 @@ enum hilum_status hilum_train(const struct hilum_train_options *options, const s
 	hl_buffer_init(&training.arch, ARCH_MAX);
 	enum hilum_status status = open_all(&training, error);
 	if (!status)
-		status = load_all(&training, error);
+		status = stopped_while("reading the pictures", &training, load_all(&training, error), error);
 	if (!status)
 		status = hl_trainer_run(&training.trainer, error);
 	if (!status)
-		status = finish(&training, result, error);
+		status = stopped_while("scoring the test part", &training, finish(&training, result, error), error);
 	hl_trainer_free(&training.trainer);
 	hl_checkpoint_close(&training.checkpoint);
 	hilum_model_close(training.model);
