@@ -5,11 +5,14 @@
 
 enum hl_margin { HL_MARGIN_SMOOTH, HL_MARGIN_LOBULATED, HL_MARGIN_SPICULATED };
 
+enum hl_density { HL_DENSITY_SOLID, HL_DENSITY_PART_SOLID, HL_DENSITY_GROUND_GLASS };
+
 struct hl_lesion {
 	double x, y, diameter; /* pixels */
 	double diameter_mm;
 	double hounsfield; /* of its body: solid about 30, part-solid and ground glass lower */
 	enum hl_margin margin;
+	enum hl_density density;
 	bool left; /* side of the patient: image right in the radiological convention */
 };
 
@@ -19,7 +22,14 @@ struct hl_phantom {
 	struct hl_lesion lesion;
 };
 
-/* Draws one case: a pure function of (seed, index, size). Free volume with hl_volume_free. */
+/* Added to an index: the slice a few millimetres away in the same patient, with the same lesion. */
+#define HL_PHANTOM_NEIGHBOUR UINT32_C(0x80000000)
+
+#define HL_PHANTOM_SIZE_MIN 32
+#define HL_PHANTOM_SIZE_MAX 1024
+
+/* Draws one case: a pure function of its arguments. Every index is a patient of its own; with and without the lesion,
+ * the same index differs in nothing else. Free volume with hl_volume_free. */
 enum hilum_status hl_phantom_draw(uint64_t seed, uint32_t index, int32_t size, bool with_lesion, struct hl_phantom *out,
                                   struct hilum_error *error);
 #endif

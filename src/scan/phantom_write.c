@@ -1,0 +1,283 @@
+#include "base/csv.h"
+#include "base/file.h"
+#include "base/memory.h"
+#include "base/random.h"
+#include "scan/format.h"
+#include "scan/phantom.h"
+#include "scan/window.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { CASES_MAX = 1000000, NAMES_MAX = 4000000, TRUTH_MAX = 256 << 20 };
+
+static const char *const formats[] = {"png", "tiff", NULL};
+static const char *const extensions[] = {"png", "tif"};
+static const char *const classes[] = {"normal", "nodule"};
+static const char *const margins[] = {"smooth", "lobulated", "spiculated"};
+static const char *const densities[] = {"solid", "part-solid", "ground-glass"};
+
+/* The lung window, as radiologists set it. */
+static const struct hl_window lung_window = {-600, 1500};
+
+#define MEMBER(name) offsetof(struct hilum_phantom_options, name)
+const struct hilum_option hilum_phantom_option_table[] = {
+    {"cases", HILUM_OPTION_INT, MEMBER(cases), 1, CASES_MAX, "100", NULL, "N", "images, half of them with a nodule"},
+    {"seed", HILUM_OPTION_INT, MEMBER(seed), 0, 9007199254740992.0, "1", NULL, "S",
+     "the same seed draws the same images"},
+    {"size", HILUM_OPTION_INT, MEMBER(size), HL_PHANTOM_SIZE_MIN, HL_PHANTOM_SIZE_MAX, "256", NULL, "PX",
+     "pixels a side"},
+    {"format", HILUM_OPTION_CHOICE, MEMBER(format), 0, 0, "png", formats, NULL,
+     "png (8-bit grey, lung window) or tiff (signed 16-bit, Hounsfield units)"},
+    {0},
+};
+
+/* One patient of the set: index is its number among them. */
+struct person {
+	bool with_lesion, two_slices;
+};
+
+/* Within each class a sixth of the slices, that is a fifth of the patients, have a neighbour in the same patient, so
+ * that a split by image leaks. Both classes have them alike, and the order is shuffled, so that neither a pair nor a
+ * number tells the class. */
+static size_t plan_people(const struct hilum_phantom_options *options, struct person *people, uint32_t *order)
+{
+	size_t count = 0;
+	for (int class = 0; class < 2; class ++) {
+		int64_t cases = class ? (options->cases + 1) / 2 : options->cases / 2, pairs = (cases + 3) / 6;
+		for (int64_t i = 0; i < cases - pairs; i++)
+			people[count++] = (struct person){class == 1, i < pairs};
+	}
+	for (size_t i = 0; i < count; i++)
+		order[i] = (uint32_t)i;
+	struct hl_random random = hl_random_stream((uint64_t)options->seed, 0, 0, HL_RANDOM_SHUFFLE);
+	hl_random_shuffle(&random, order, (uint32_t)count);
+	return count;
+}
+
+/* case-0001.png: a name that this file gives. */
+static bool is_own_name(const char *name)
+{
+	if (strncmp(name, "case-", 5) != 0)
+		return false;
+	size_t digits = strspn(name + 5, "0123456789");
+	const char *rest = name + 5 + digits;
+	return digits >= 4 && (strcmp(rest, ".png") == 0 || strcmp(rest, ".tif") == 0);
+}
+
+/* Removes the images of an earlier set from one class folder. With only_look nothing is removed, and anything else in
+ * the folder is an error. */
+static enum hilum_status clear_class(const char *folder, bool only_look, struct hilum_error *error)
+{
+	struct hl_names names = {0};
+	if (!hl_path_exists(folder))
+		return HILUM_OK;
+	enum hilum_status status = hl_directory_list(folder, NAMES_MAX, &names, error);
+	if (status)
+		return status;
+	for (size_t i = 0; i < names.count && !status; i++) {
+		bool own = is_own_name(names.name[i]);
+		if (only_look && !own)
+			status =
+			    hl_fail(error, HILUM_ERROR_ARGUMENT,
+			            "%s: holds files that are not phantoms; name an empty or a new folder", folder);
+		if (only_look || !own)
+			continue;
+		char *path = hl_path_join(folder, names.name[i]);
+		if (!path)
+			status = hl_fail_memory(error, strlen(folder) + strlen(names.name[i]), "a path");
+		else if (unlink(path) && errno != ENOENT)
+			status = hl_fail_errno(error, path);
+		hl_free(path);
+	}
+	hl_names_free(&names);
+	return status;
+}
+
+/* A folder may hold an earlier set, whole (it has truth.csv) or broken off (nothing but its images); anything else in
+ * it might be somebody's data. */
+static enum hilum_status check_directory(const char *directory, const char *truth, char *const folders[2],
+                                         struct hilum_error *error)
+{
+	struct hl_names names = {0};
+	if (!hl_path_exists(directory) || hl_path_exists(truth))
+		return HILUM_OK;
+	if (!hl_path_is_directory(directory))
+		return hl_fail(error, HILUM_ERROR_IO, "%s: exists and is no folder", directory);
+	enum hilum_status status = hl_directory_list(directory, NAMES_MAX, &names, error);
+	if (status)
+		return status;
+	for (size_t i = 0; i < names.count && !status; i++) {
+		int class = strcmp(names.name[i], classes[0]) == 0   ? 0
+		            : strcmp(names.name[i], classes[1]) == 0 ? 1
+		                                                     : -1;
+		if (class < 0)
+			status = hl_fail(error, HILUM_ERROR_ARGUMENT,
+			                 "%s: not empty and holds no truth.csv of earlier phantoms; name an empty or a "
+			                 "new folder",
+			                 directory);
+		else
+			status = clear_class(folders[class], true, error);
+	}
+	hl_names_free(&names);
+	return status;
+}
+
+/* The old truth goes first and the new one comes last: a set with truth.csv is whole. */
+static enum hilum_status make_room(const char *directory, const char *truth, char *const folders[2],
+                                   struct hilum_error *error)
+{
+	enum hilum_status status = check_directory(directory, truth, folders, error);
+	if (!status && unlink(truth) && errno != ENOENT && errno != ENOTDIR)
+		status = hl_fail_errno(error, truth);
+	for (int class = 0; class < 2 && !status; class ++) {
+		status = clear_class(folders[class], false, error);
+		if (!status)
+			status = hl_directory_make(folders[class], error);
+	}
+	return status;
+}
+
+static enum hilum_status write_png(const char *path, const struct hl_volume *slice, struct hilum_error *error)
+{
+	struct hl_volume grey = {0};
+	size_t count = (size_t)slice->width * (size_t)slice->height;
+	float *shades = hl_alloc(count, sizeof *shades);
+	enum hilum_status status = HILUM_OK;
+	if (!shades)
+		return hl_fail_memory(error, count * sizeof *shades, "a phantom");
+	status = hl_volume_init(&grey, slice->width, slice->height, 1, 1, HL_VOXEL_U8, error);
+	if (status)
+		goto out;
+	grey.unit = HL_UNIT_GREY;
+	grey.maximum = 255;
+	hl_window_slice(slice, 0, lung_window, 1, shades);
+	uint8_t *bytes = grey.voxels;
+	for (size_t i = 0; i < count; i++)
+		bytes[i] = (uint8_t)(shades[i] * 255 + 0.5F);
+	status = hl_png_write(path, &grey, error);
+	hl_volume_free(&grey);
+out:
+	hl_free(shades);
+	return status;
+}
+
+/* A number with two decimals, whatever the locale's decimal point is. */
+static enum hilum_status append_number(struct hl_buffer *csv, double value, struct hilum_error *error)
+{
+	long long hundredths = (long long)(value * 100 + 0.5);
+	return hl_buffer_print(csv, error, ",%lld.%02lld", hundredths / 100, hundredths % 100);
+}
+
+static enum hilum_status append_row(struct hl_buffer *csv, const char *path, size_t patient, int64_t seed,
+                                    const struct hl_phantom *phantom, struct hilum_error *error)
+{
+	const struct hl_lesion *lesion = &phantom->lesion;
+	enum hilum_status status = hl_buffer_print(csv, error, "%s,%s,P%04zu,%lld", path, classes[phantom->has_lesion],
+	                                           patient + 1, (long long)seed);
+	if (!phantom->has_lesion)
+		return status ? status : hl_buffer_print(csv, error, ",,,,,,,\n");
+	double numbers[4] = {lesion->x, lesion->y, lesion->diameter, lesion->diameter_mm};
+	for (int i = 0; i < 4 && !status; i++)
+		status = append_number(csv, numbers[i], error);
+	return status ? status
+	              : hl_buffer_print(csv, error, ",%s,%s,%s\n", margins[lesion->margin], densities[lesion->density],
+	                                lesion->left ? "left" : "right");
+}
+
+static enum hilum_status write_case(const struct hilum_phantom_options *options, size_t patient, bool neighbour,
+                                    bool with_lesion, int64_t number, struct hl_buffer *csv, struct hilum_error *error)
+{
+	struct hl_phantom phantom = {0};
+	char name[64];
+	snprintf(name, sizeof name, "%s/case-%04lld.%s", classes[with_lesion], (long long)number,
+	         extensions[options->format]);
+	char *path = hl_path_join(options->directory, name);
+	if (!path)
+		return hl_fail_memory(error, strlen(options->directory) + sizeof name, "a path");
+	uint32_t index = (uint32_t)patient | (neighbour ? HL_PHANTOM_NEIGHBOUR : 0);
+	enum hilum_status status =
+	    hl_phantom_draw((uint64_t)options->seed, index, (int32_t)options->size, with_lesion, &phantom, error);
+	if (status)
+		goto out;
+	status = options->format == 1 ? hl_tiff_write(path, &phantom.volume, error)
+	                              : write_png(path, &phantom.volume, error);
+	if (!status)
+		status = append_row(csv, name, patient, options->seed, &phantom, error);
+	hl_volume_free(&phantom.volume);
+out:
+	hl_free(path);
+	return status;
+}
+
+static enum hilum_status write_cases(const struct hilum_phantom_options *options, const char *truth,
+                                     struct hilum_error *error)
+{
+	struct hl_buffer csv;
+	struct person *people = hl_alloc((size_t)options->cases, sizeof *people);
+	uint32_t *order = hl_alloc((size_t)options->cases, sizeof *order);
+	enum hilum_status status = HILUM_OK;
+	hl_buffer_init(&csv, TRUTH_MAX);
+	if (!people || !order) {
+		status = hl_fail_memory(error, (size_t)options->cases * (sizeof *people + sizeof *order), "the cases");
+		goto out;
+	}
+	size_t count = plan_people(options, people, order);
+	int64_t number = 0;
+	status = hl_buffer_print(&csv, error,
+	                         "path,label,patient,seed,center_x,center_y,diameter_px,diameter_mm,margin,density,"
+	                         "side\n");
+	for (size_t i = 0; i < count && !status; i++) {
+		struct person person = people[order[i]];
+		for (int slice = 0; slice <= person.two_slices && !status; slice++)
+			status = write_case(options, i, slice == 1, person.with_lesion, ++number, &csv, error);
+	}
+	if (!status) {
+		struct hl_part part = {csv.data, csv.length};
+		status = hl_file_write(truth, &part, 1, error);
+	}
+out:
+	hl_buffer_free(&csv);
+	hl_free(people);
+	hl_free(order);
+	return status;
+}
+
+static enum hilum_status check_options(const struct hilum_phantom_options *options, struct hilum_error *error)
+{
+	if (!options->directory || !*options->directory)
+		return hl_fail(error, HILUM_ERROR_ARGUMENT, "no folder to write phantoms to");
+	if (options->cases < 1 || options->cases > CASES_MAX)
+		return hl_fail(error, HILUM_ERROR_ARGUMENT, "cases: %lld is not between 1 and %d",
+		               (long long)options->cases, CASES_MAX);
+	if (options->size < HL_PHANTOM_SIZE_MIN || options->size > HL_PHANTOM_SIZE_MAX)
+		return hl_fail(error, HILUM_ERROR_ARGUMENT, "size: %lld is not between %d and %d",
+		               (long long)options->size, HL_PHANTOM_SIZE_MIN, HL_PHANTOM_SIZE_MAX);
+	if (options->seed < 0)
+		return hl_fail(error, HILUM_ERROR_ARGUMENT, "seed: %lld is negative", (long long)options->seed);
+	if (options->format < 0 || options->format > 1)
+		return hl_fail(error, HILUM_ERROR_ARGUMENT, "format: %d is neither 0 (PNG) nor 1 (TIFF)",
+		               options->format);
+	return HILUM_OK;
+}
+
+enum hilum_status hilum_phantom_write(const struct hilum_phantom_options *options, struct hilum_error *error)
+{
+	enum hilum_status status = check_options(options, error);
+	if (status)
+		return status;
+	char *truth = hl_path_join(options->directory, "truth.csv");
+	char *folders[2] = {hl_path_join(options->directory, classes[0]), hl_path_join(options->directory, classes[1])};
+	if (!truth || !folders[0] || !folders[1])
+		status = hl_fail_memory(error, strlen(options->directory), "a path");
+	if (!status)
+		status = make_room(options->directory, truth, folders, error);
+	if (!status)
+		status = write_cases(options, truth, error);
+	hl_free(truth);
+	hl_free(folders[0]);
+	hl_free(folders[1]);
+	return status;
+}
