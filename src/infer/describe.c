@@ -1,0 +1,216 @@
+/* hilum_info and hilum_describe_ops: what a model, a picture or a layer is. */
+#include "infer/describe.h"
+
+#include "base/file.h"
+#include "base/memory.h"
+#include "nn/op.h"
+#include "scan/format.h"
+
+#include <jansson.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+void hl_put_safe(FILE *file, const char *text)
+{
+	for (; *text; text++) {
+		unsigned char byte = (unsigned char)*text;
+		fputc((byte < 0x20 && byte != '\n') || byte == 0x7f ? '?' : byte, file);
+	}
+}
+
+enum hilum_status hl_put_json(FILE *file, json_t *root, struct hilum_error *error)
+{
+	bool written =
+	    root && json_dumpf(root, file, JSON_REAL_PRECISION(17)) == 0 && fputc('\n', file) != EOF && !ferror(file);
+	json_decref(root);
+	return written ? HILUM_OK : hl_fail(error, HILUM_ERROR_IO, "the description could not be written");
+}
+
+/* ---- pictures ---- */
+
+struct range {
+	double minimum, maximum, mean;
+	int64_t undefined;
+};
+
+static struct range measure(const struct hl_volume *volume)
+{
+	struct range range = {.minimum = (double)INFINITY, .maximum = -(double)INFINITY};
+	long double sum = 0;
+	int64_t count = 0;
+	for (int32_t z = 0; z < volume->depth; z++)
+		for (int32_t y = 0; y < volume->height; y++)
+			for (int32_t x = 0; x < volume->width; x++)
+				for (int32_t c = 0; c < volume->channels; c++) {
+					double value = hl_volume_get(volume, x, y, z, c);
+					if (!isfinite(value)) {
+						range.undefined++;
+						continue;
+					}
+					range.minimum = fmin(range.minimum, value);
+					range.maximum = fmax(range.maximum, value);
+					sum += value;
+					count++;
+				}
+	range.mean = count ? (double)(sum / count) : (double)NAN;
+	return range;
+}
+
+static const char *const voxel_names[] = {
+    [HL_VOXEL_U8] = "u8", [HL_VOXEL_U16] = "u16", [HL_VOXEL_I16] = "i16", [HL_VOXEL_F32] = "f32"};
+static const char *const voxel_words[] = {[HL_VOXEL_U8] = "8-bit",
+                                          [HL_VOXEL_U16] = "16-bit",
+                                          [HL_VOXEL_I16] = "16-bit signed",
+                                          [HL_VOXEL_F32] = "32-bit floating point"};
+
+static json_t *number(double value)
+{
+	return isfinite(value) ? json_real(value) : json_null();
+}
+
+static enum hilum_status describe_picture(const char *path, enum hilum_output output, FILE *file,
+                                          struct hilum_error *error)
+{
+	struct hl_volume volume;
+	enum hilum_status status = hl_scan_open(path, &volume, error);
+	if (status)
+		return status;
+	struct range range = measure(&volume);
+	bool hounsfield = volume.unit == HL_UNIT_HOUNSFIELD;
+	if (output == HILUM_OUTPUT_JSON) {
+		json_t *root = json_pack(
+		    "{s:s, s:o?, s:s, s:i, s:i, s:i, s:i, s:s, s:s, s:o, s:o, s:o, s:I, s:[f,f,f], s:b}", "kind",
+		    "picture", "path", json_string(path), "format", volume.format, "width", volume.width, "height",
+		    volume.height, "depth", volume.depth, "channels", volume.channels, "type", voxel_names[volume.type],
+		    "unit", hounsfield ? "hounsfield" : "grey", "minimum", number(range.minimum), "maximum",
+		    number(range.maximum), "mean", number(range.mean), "undefined", (json_int_t)range.undefined,
+		    "spacing_mm", volume.spacing[0], volume.spacing[1], volume.spacing[2], "research_use_only", 1);
+		status = hl_put_json(file, root, error);
+	} else {
+		hl_put_safe(file, path);
+		fprintf(file, ": a picture\n  format     %s\n  size       %d x %d", volume.format, volume.width,
+		        volume.height);
+		if (volume.depth > 1)
+			fprintf(file, " x %d", volume.depth);
+		fprintf(file, ", %s\n  values     %s, %s, from %g to %g, mean %.4g\n",
+		        volume.channels == 3 ? "colour" : "grey", voxel_words[volume.type],
+		        hounsfield ? "Hounsfield units" : "grey levels", range.minimum, range.maximum, range.mean);
+		if (range.undefined)
+			fprintf(file, "  undefined  %lld values are not numbers\n", (long long)range.undefined);
+		if (volume.spacing[0] > 0)
+			fprintf(file, "  spacing    %g x %g mm\n", volume.spacing[0], volume.spacing[1]);
+	}
+	hl_volume_free(&volume);
+	return status;
+}
+
+/* A folder stands for its best.hilum. A safetensors file begins with the length of its header and a brace. */
+static bool is_model(const char *path)
+{
+	unsigned char head[9];
+	if (hl_path_is_directory(path))
+		return true;
+	FILE *file = fopen(path, "rbe");
+	size_t got = file ? fread(head, 1, sizeof(head), file) : 0;
+	if (file)
+		fclose(file);
+	return got == sizeof(head) && head[8] == '{' && head[5] == 0 && head[6] == 0 && head[7] == 0;
+}
+
+enum hilum_status hilum_info(const char *path, enum hilum_output output, bool plan, FILE *file,
+                             struct hilum_error *error)
+{
+	enum hilum_status status;
+	if (is_model(path))
+		status = hl_describe_model(path, output, plan, file, error);
+	else if (plan)
+		status = hl_fail(error, HILUM_ERROR_ARGUMENT, "%s: plan: only a model has one", path);
+	else
+		status = describe_picture(path, output, file, error);
+	if (!status && ferror(file))
+		status = hl_fail_errno(error, "writing the description");
+	return status;
+}
+
+/* ---- layers ---- */
+
+static const char *const kind_names[] = {
+    [HILUM_OPTION_FLAG] = "flag", [HILUM_OPTION_INT] = "int",       [HILUM_OPTION_REAL] = "real",
+    [HILUM_OPTION_TEXT] = "text", [HILUM_OPTION_CHOICE] = "choice", [HILUM_OPTION_SIZES] = "sizes"};
+
+static bool is_ranged(const struct hilum_option *option)
+{
+	return (option->kind == HILUM_OPTION_INT || option->kind == HILUM_OPTION_REAL ||
+	        option->kind == HILUM_OPTION_SIZES) &&
+	       (option->minimum != 0 || option->maximum != 0);
+}
+
+static json_t *option_json(const struct hilum_option *option)
+{
+	json_t *object = json_pack("{s:s, s:s, s:s?, s:s}", "name", option->name, "kind", kind_names[option->kind],
+	                           "default", option->initial, "help", option->help ? option->help : "");
+	if (is_ranged(option)) {
+		json_object_set_new(object, "minimum", json_real(option->minimum));
+		json_object_set_new(object, "maximum", json_real(option->maximum));
+	}
+	if (option->kind == HILUM_OPTION_CHOICE) {
+		json_t *choices = json_array();
+		for (size_t i = 0; option->choices[i]; i++)
+			json_array_append_new(choices, json_string(option->choices[i]));
+		json_object_set_new(object, "choices", choices);
+	}
+	return object;
+}
+
+static json_t *ops_json(void)
+{
+	json_t *list = json_array();
+	for (const struct hl_op *const *op = hl_ops; *op; op++) {
+		json_t *options = json_array();
+		for (const struct hilum_option *option = (*op)->options; option && option->name; option++)
+			json_array_append_new(options, option_json(option));
+		json_array_append_new(list, json_pack("{s:s, s:s?, s:s, s:[i,i], s:o}", "name", (*op)->name, "onnx",
+		                                      (*op)->onnx, "help", (*op)->help ? (*op)->help : "", "inputs",
+		                                      (*op)->inputs_min, (*op)->inputs_max, "options", options));
+	}
+	return json_pack("{s:o}", "ops", list);
+}
+
+static void print_option(const struct hilum_option *option, FILE *file)
+{
+	char range[160] = "";
+	if (is_ranged(option))
+		snprintf(range, sizeof(range), "%.10g to %.10g", option->minimum, option->maximum);
+	else if (option->kind == HILUM_OPTION_FLAG)
+		snprintf(range, sizeof(range), "true, false");
+	for (size_t i = 0; option->kind == HILUM_OPTION_CHOICE && option->choices[i]; i++)
+		snprintf(range + strlen(range), sizeof(range) - strlen(range), "%s%s", i ? ", " : "",
+		         option->choices[i]);
+	fprintf(file, "    %-10s %-6s %-20s %s%-8s %s\n", option->name, kind_names[option->kind], range,
+	        option->initial ? "= " : "  ", option->initial ? option->initial : "",
+	        option->help ? option->help : "");
+}
+
+static void print_ops(FILE *file)
+{
+	fputs("Layers of an architecture: NAME OPTION=VALUE ... (option, kind, range, = default, meaning)\n", file);
+	for (const struct hl_op *const *op = hl_ops; *op; op++) {
+		fprintf(file, "\n%s", (*op)->name);
+		if ((*op)->onnx)
+			fprintf(file, "  (ONNX %s)", (*op)->onnx);
+		if ((*op)->inputs_max > 1)
+			fprintf(file, "  from %d to %d inputs", (*op)->inputs_min, (*op)->inputs_max);
+		fprintf(file, "\n    %s\n", (*op)->help ? (*op)->help : "");
+		for (const struct hilum_option *option = (*op)->options; option && option->name; option++)
+			print_option(option, file);
+	}
+}
+
+enum hilum_status hilum_describe_ops(enum hilum_output output, FILE *file, struct hilum_error *error)
+{
+	if (output == HILUM_OUTPUT_JSON)
+		return hl_put_json(file, ops_json(), error);
+	print_ops(file);
+	return ferror(file) ? hl_fail_errno(error, "writing the layers") : HILUM_OK;
+}
