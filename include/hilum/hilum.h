@@ -163,8 +163,9 @@ struct hilum_train_options {
 	int64_t freeze;      /* first layers kept as they are */
 	int64_t memory;      /* MiB the loader may use to keep resized pictures */
 	double checkpoint;   /* seconds between checkpoints within an epoch; 0: after every step */
-	bool resume; /* go on with the run in out. Options left at their defaults take the run's values; others must
-	                agree with them (threads, memory and checkpoint may differ) */
+	bool resume; /* go on with the run in out, or begin it when it has no checkpoint yet. Options left at their
+	                defaults take the run's values; others must agree with them (threads, memory and checkpoint may
+	                differ) */
 	bool shuffle_labels; /* a control: labels permuted over groups; an honest pipeline then scores chance */
 };
 

@@ -101,8 +101,6 @@ enum hilum_status hl_run_open(const struct hilum_train_options *options, struct 
 		if (!options->out[0] || strlen(options->out) >= sizeof(run.folder))
 			return hl_fail(error, HILUM_ERROR_ARGUMENT, "out: from 1 to %zu bytes", sizeof(run.folder) - 1);
 		memcpy(run.folder, options->out, strlen(options->out) + 1);
-		if (options->resume && !hl_path_is_directory(run.folder))
-			return hl_fail(error, HILUM_ERROR_ARGUMENT, "%s: no run folder to resume", run.folder);
 		status = hl_directory_make(run.folder, error);
 	} else {
 		status = make_free(options, run.folder, sizeof(run.folder), error);

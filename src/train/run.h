@@ -15,7 +15,8 @@ struct hl_run {
 };
 
 /* Makes and locks the folder: out, or runs/ARCH-DATA-N with the first free N. Without resume a folder that holds a
- * training already is HILUM_ERROR_ARGUMENT; so is, with resume, a folder that is not there. hl_run_close. */
+ * training already is HILUM_ERROR_ARGUMENT; with it, a folder may be missing: a training that was killed at once is
+ * resumed like any other. hl_run_close. */
 enum hilum_status hl_run_open(const struct hilum_train_options *options, struct hl_run *out, struct hilum_error *error);
 void hl_run_close(struct hl_run *run);
 

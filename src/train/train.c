@@ -166,7 +166,7 @@ static enum hilum_status recall(struct training *training, struct hilum_error *e
 		return hl_train_options_merge(&training->options, training->checkpoint.text[HL_CHECKPOINT_OPTIONS],
 		                              &training->merged, error);
 	}
-	hl_log(HILUM_LOG_INFO, "%s: no checkpoint yet; beginning at the beginning", training->run.folder);
+	hl_log(HILUM_LOG_WARNING, "%s: no checkpoint to resume; beginning at the beginning", training->run.folder);
 	if (!hl_run_has(&training->run, OPTIONS_FILE))
 		return HILUM_OK;
 	status = hl_run_path(&training->run, OPTIONS_FILE, path, error);
