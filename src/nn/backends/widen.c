@@ -86,25 +86,25 @@ static void backward(struct hl_primitive *primitive, const struct hl_call *call)
 {
 	struct widened *widened = (struct widened *)primitive;
 	struct hl_call inner = *call;
-	struct hl_tensor in[HL_INPUTS_MAX], din[HL_INPUTS_MAX], out, dout;
+	struct hl_tensor in[HL_INPUTS_MAX], din[HL_INPUTS_MAX], dout;
+	struct hl_tensor out = {call->shapes->out, HL_F32, NULL};
 	for (int i = 0; i < call->shapes->inputs; i++) {
-		inner.in[i] = NULL;
+		in[i] = (struct hl_tensor){call->shapes->in[i], HL_F32, NULL};
 		if (widened->keeps_input) {
 			in[i] = twin(call, widened->backward.in[i], call->in[i]);
 			widen(call->in[i], &in[i]);
-			inner.in[i] = &in[i];
 		}
+		inner.in[i] = &in[i];
 		if (call->din[i]) {
 			din[i] = twin(call, widened->backward.din[i], call->din[i]);
 			inner.din[i] = &din[i];
 		}
 	}
-	inner.out = NULL;
 	if (widened->keeps_output) {
 		out = twin(call, widened->backward.out, call->out);
 		widen(call->out, &out);
-		inner.out = &out;
 	}
+	inner.out = &out;
 	dout = twin(call, widened->backward.dout, call->dout);
 	widen(call->dout, &dout);
 	inner.dout = &dout;
