@@ -159,6 +159,9 @@ static enum hilum_status decode(const uint8_t *bytes, size_t length, struct hl_v
 	code = spng_set_image_limits(context, HL_VOLUME_SIDE_MAX, HL_VOLUME_SIDE_MAX);
 	if (!code)
 		code = spng_set_chunk_limits(context, CHUNK_BYTES_MAX, CHUNKS_BYTES_MAX);
+	/* Transparency is an ancillary chunk, and by default a damaged one is passed over. */
+	if (!code)
+		code = spng_set_crc_action(context, SPNG_CRC_ERROR, SPNG_CRC_ERROR);
 	if (!code)
 		code = spng_set_png_buffer(context, bytes, length);
 	if (!code)

@@ -474,6 +474,9 @@ static enum hilum_status decode(const uint8_t *bytes, size_t length, struct hl_v
 		if (!status)
 			status = decode_page(tiff, &page, &volume, z, length, &memory.log, error);
 	}
+	/* libtiff carries on after some errors (missing byte counts are guessed); a guess is not the picture. */
+	if (!status && memory.log.first[0])
+		status = hl_fail(error, HILUM_ERROR_FORMAT, "damaged: %s", memory.log.first);
 	if (status)
 		goto out;
 	*out = volume;

@@ -119,16 +119,14 @@ static int on_error(TIFF *tiff, void *context, const char *module, const char *f
 	return 1;
 }
 
+/* A tag whose value lies beyond the file's end is only warned about and then ignored, so that a palette picture cut
+ * short would pass for a grey one. libtiff's wording is all there is to know it by. */
 static int on_warning(TIFF *tiff, void *context, const char *module, const char *format, va_list arguments)
 {
 	struct hl_tiff_log *log = context;
 
-	(void)tiff;
-	(void)module;
-	(void)format;
-	(void)arguments;
 	log->warnings++;
-	return 1;
+	return strstr(format, "IO error") ? on_error(tiff, context, module, format, arguments) : 1;
 }
 
 TIFF *hl_tiff_open(struct hl_tiff_memory *memory, const char *mode, struct hilum_error *error)

@@ -1,0 +1,34 @@
+/* Sound files of every kind that hilum reads, made in memory together with the voxels they hold, and hostile ones:
+ * for the tests of the readers and as seeds for mutation and fuzzing. */
+#ifndef HILUM_TESTS_SAMPLES_H
+#define HILUM_TESTS_SAMPLES_H
+#include "base/buffer.h"
+#include "scan/volume.h"
+
+enum sample_kind { SAMPLE_JPEG, SAMPLE_PNG, SAMPLE_TIFF, SAMPLE_CSV, SAMPLE_KIND_COUNT };
+
+struct sample {
+	char name[48];
+	enum sample_kind kind;
+	uint8_t *bytes;
+	size_t length;
+	struct hl_volume expected; /* no voxels for a table */
+	double tolerance;          /* per voxel; 0 but for JPEG */
+};
+
+#define SAMPLES_MAX 64
+
+/* Makes all of them; returns how many, 0 when one could not be made (its name goes to stderr). */
+size_t samples_make(struct sample *samples);
+void samples_free(struct sample *samples, size_t count);
+
+/* A hostile file. refused: it must be; otherwise it is sound and only costs much. */
+struct bomb {
+	const char *name;
+	enum sample_kind kind;
+	bool (*make)(struct hl_buffer *out);
+	bool refused;
+};
+extern const struct bomb bombs[];
+extern const size_t bomb_count;
+#endif
