@@ -61,7 +61,7 @@ double hl_phantom_between(const double *six, int step, double level)
 void hl_phantom_patient(struct hl_canvas *canvas, bool neighbour, struct hl_patient *patient)
 {
 	struct hl_random random = hl_canvas_stream(canvas, HL_PART_PATIENT);
-	double size = hl_random_range(&random, 0.88, 1.10);
+	double size = hl_random_range(&random, 0.9, 1.08);
 	*patient = (struct hl_patient){0};
 	patient->level = hl_random_range(&random, 0.08, 0.99);
 	patient->width = size * hl_random_range(&random, 0.94, 1.06);
@@ -80,7 +80,7 @@ void hl_phantom_patient(struct hl_canvas *canvas, bool neighbour, struct hl_pati
 		patient->jitter[0][i] = hl_random_normal(&random) * 1.6;
 		patient->jitter[1][i] = hl_random_normal(&random) * 1.6;
 	}
-	double angle = hl_random_normal(&random) * 0.035, field = hl_random_range(&random, 1.0, 1.16);
+	double angle = hl_random_normal(&random) * 0.035, field = hl_random_range(&random, 0.98, 1.1);
 	angle = fmin(fmax(angle, -0.12), 0.12);
 	canvas->cosine = hl_phantom_cos(angle);
 	canvas->sine = hl_phantom_sin(angle);
@@ -89,7 +89,7 @@ void hl_phantom_patient(struct hl_canvas *canvas, bool neighbour, struct hl_pati
 	double slice = hl_random_range(&random, 3, 6) / 220;
 	/* A radiographer sets the field of view about the body, sometimes about the lungs alone. */
 	double body = 2 * (hl_phantom_between(body_x[5], 1, patient->level) * patient->width + patient->fat);
-	if (hl_random_uniform(&random) < 0.35)
+	if (hl_random_uniform(&random) < 0.45)
 		field *= 0.86;
 	canvas->pixel = fmin(fmax(body * field, 250), 480) / canvas->size;
 	if (neighbour)
@@ -152,7 +152,8 @@ static void draw_cloth(struct hl_canvas *canvas, const struct hl_point *skin, st
 		double far = 1 + off / 110 + wave * hl_phantom_sin(phase + pace * i);
 		cloth[i] = (struct hl_point){p.x * far, p.y * far};
 	}
-	hl_canvas_paint(canvas, hl_canvas_stroke(canvas, cloth, POINTS, 0.5, 0.5), hl_random_range(random, -880, -700));
+	hl_canvas_paint(canvas, hl_canvas_stroke(canvas, cloth, POINTS, 0.35, 0.35),
+	                hl_random_range(random, -920, -780));
 }
 
 /* Planes of fat between the muscles, along the wall. */

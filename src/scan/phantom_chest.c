@@ -163,9 +163,9 @@ void hl_phantom_mediastinum(struct hl_canvas *canvas, const struct hl_patient *p
 		hl_canvas_paint(canvas,
 		                hl_canvas_ellipse(canvas, 8 * patient->bulk, 30 * patient->depth, 2.5, 1.4, 0.2), -800);
 	/* The domes of the diaphragm. */
-	double dome = (patient->level - hl_random_range(&random, 0.84, 1.0)) / 0.14;
+	double dome = (patient->level - hl_random_range(&random, 0.9, 1.04)) / 0.12;
 	if (dome > 0.02) {
-		double r = sqrt(fmin(dome, 1));
+		double r = 0.55 + 0.5 * sqrt(fmin(dome, 1));
 		struct hl_box box = hl_canvas_ellipse(canvas, -74 * patient->width, -12 * patient->depth,
 		                                      50 * r * patient->width, 56 * r * patient->depth, 0.15);
 		hl_canvas_paint(canvas, box, 58);

@@ -10,7 +10,7 @@ struct branch {
 	bool bronchus; /* with an airway beside it */
 };
 
-enum { DEEP = 64, ROOTS = 18 };
+enum { DEEP = 64, ROOTS = 22, TWIGS = 240 };
 
 static double length_of(struct hl_space v)
 {
@@ -101,6 +101,24 @@ static void grow_from(struct tree *tree, struct branch root)
 	}
 }
 
+/* The small vessels of the whole lung, which a tree of few branches leaves out: short pieces that lead away from the
+ * hilum, thinner towards the pleura. */
+static void draw_twigs(struct tree *tree, const struct hl_patient *patient, int side)
+{
+	struct hl_random *random = tree->random;
+	for (int i = 0; i < TWIGS; i++) {
+		struct hl_space at = {side * hl_random_range(random, 12, 132) * patient->width,
+		                      hl_random_range(random, -88, 94) * patient->depth,
+		                      hl_random_range(random, -7, 7)};
+		struct hl_space away = {at.x - tree->hilum.x, at.y - tree->hilum.y, at.z - tree->hilum.z};
+		double far = length_of(away), length = hl_random_range(random, 3, 11);
+		struct hl_space along = unit(add(unit(away), 0.6, random_direction(random)));
+		double radius = hl_random_range(random, 0.3, 0.6) + fmax(0, 0.5 - far / 160);
+		struct hl_space from = add(at, -length, along), to = add(at, length, along);
+		hl_canvas_tube(tree->canvas, from, to, radius, 0.7 * radius, tree->vessels);
+	}
+}
+
 static void draw_tree(struct hl_canvas *canvas, const struct hl_patient *patient, float *vessels, float *walls,
                       float *airways)
 {
@@ -130,6 +148,7 @@ static void draw_tree(struct hl_canvas *canvas, const struct hl_patient *patient
 			                        root % 2 == 0};
 			grow_from(&tree, branch);
 		}
+		draw_twigs(&tree, patient, side);
 	}
 }
 
