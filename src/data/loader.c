@@ -1,372 +1,13 @@
-/* One mutex guards all that threads share but the pictures themselves, whose slots pass from the worker that fills them
- * to all others by an atomic state. Workers sleep on `work` until there is a sample to prepare, the caller on `done`.
- *
- * Work is handed out sample by sample in the order of the epoch, at most RING - 1 batches ahead of the one that the
- * caller holds. Which worker prepares what has no influence on any value: random numbers are keyed by places in the
- * epoch, and the last worker to finish a batch does what needs the whole of it. */
-#include "data/loader.h"
+/* The loader as its caller sees it; loader_work.h says how it works. */
+#include "data/loader_work.h"
 
-#include "base/cpu.h"
 #include "base/memory.h"
-#include "data/mixup.h"
 
 #include <math.h>
-#include <pthread.h>
-#include <signal.h>
-#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define RING 4
-#define THREADS_MAX 256
 #define BATCH_MAX 65536
-
-enum job { JOB_NONE, JOB_PRELOAD, JOB_STATISTICS, JOB_EPOCH };
-enum kept { KEPT_NOT, KEPT_FILLING, KEPT_READY };
-
-struct place {
-	struct hl_batch batch;
-	uint8_t *mixing; /* the batch's augmented pictures, where mixup needs them; NULL otherwise */
-	uint32_t *partner;
-	double *share;
-	int64_t missing; /* samples not yet prepared */
-	size_t failed;   /* sample of error below; SIZE_MAX: none */
-	struct hilum_error error;
-};
-
-struct failure {
-	size_t position;
-	enum hilum_status code;
-	char *message;
-};
-
-struct hl_loader {
-	struct hl_loader_options options;
-	uint32_t *cases; /* those left, in order */
-	uint32_t *slot;  /* of each: its place in kept */
-	double *running; /* sums of weights up to and including each; NULL: none */
-	size_t count;
-
-	size_t bytes; /* of a picture */
-	uint8_t *kept;
-	size_t kept_count, kept_bytes;
-	atomic_uchar *kept_state;
-
-	pthread_mutex_t mutex;
-	pthread_cond_t work, done;
-	pthread_t *threads;
-	int32_t thread_count;
-	bool quit;
-
-	/* The job at hand. */
-	enum job job;
-	size_t next, end; /* positions: the next to hand out, and where to stop */
-	int32_t busy;     /* workers preparing one */
-	const volatile int *stop;
-	struct failure *failures;
-	size_t failure_count, failure_capacity;
-	bool no_memory; /* for a failure */
-	uint64_t sum[3], squares[3];
-
-	/* The epoch. */
-	uint32_t epoch;
-	uint32_t *order; /* position to index into cases */
-	size_t positions;
-	int64_t step, steps; /* the batch that the caller holds (or will get first), and how many there are */
-	bool holds;
-	struct place ring[RING];
-};
-
-/* A worker's own memory. */
-struct worker {
-	uint8_t *picture, *augmented;
-	void *scratch;
-};
-
-/* ---- pictures ---- */
-
-/* Points *out at the 8-bit picture: where it is kept, or in the worker's own memory. */
-static enum hilum_status fetch(struct hl_loader *loader, struct worker *worker, size_t index, const uint8_t **out,
-                               struct hilum_error *error)
-{
-	const char *file = loader->options.dataset->cases[loader->cases[index]].file;
-	size_t slot = loader->slot[index];
-	uint8_t *to = worker->picture;
-	bool filling = false;
-	if (slot < loader->kept_count) {
-		unsigned char state = KEPT_NOT;
-		to = loader->kept + slot * loader->bytes;
-		filling = atomic_compare_exchange_strong(&loader->kept_state[slot], &state, KEPT_FILLING);
-		if (state == KEPT_READY) {
-			*out = to;
-			return HILUM_OK;
-		}
-		/* Another worker is at it (a sampler may draw a case twice): rather decode it again than wait. */
-		to = filling ? to : worker->picture;
-	}
-	enum hilum_status status = hl_recipe_open(loader->options.recipe, file, to, error);
-	if (filling)
-		atomic_store(&loader->kept_state[slot], (unsigned char)(status ? KEPT_NOT : KEPT_READY));
-	if (!status)
-		*out = to;
-	return status;
-}
-
-/* ---- workers: preloading and statistics ---- */
-
-/* Called with the mutex held. */
-static void note_failure(struct hl_loader *loader, size_t position, const struct hilum_error *error)
-{
-	if (loader->failure_count == loader->failure_capacity) {
-		size_t capacity = loader->failure_capacity ? 2 * loader->failure_capacity : 16;
-		struct failure *grown = hl_realloc(loader->failures, capacity, sizeof(*grown));
-		loader->no_memory = loader->no_memory || !grown;
-		if (!grown)
-			return;
-		loader->failures = grown;
-		loader->failure_capacity = capacity;
-	}
-	char *message = hl_strdup(error->message);
-	loader->no_memory = loader->no_memory || !message || error->code == HILUM_ERROR_MEMORY;
-	loader->failures[loader->failure_count++] =
-	    (struct failure){.position = position, .code = error->code, .message = message};
-}
-
-static void add_statistics(const struct hl_loader *loader, const uint8_t *picture, uint64_t sum[3], uint64_t squares[3])
-{
-	size_t channels = (size_t)loader->options.recipe->channels;
-	for (size_t i = 0; i < loader->bytes; i += channels) {
-		for (size_t c = 0; c < channels; c++) {
-			uint32_t value = picture[i + c];
-			sum[c] += value;
-			squares[c] += value * value;
-		}
-	}
-}
-
-/* Called with the mutex held, which is given up while the picture is read. */
-static void visit(struct hl_loader *loader, struct worker *worker, size_t position)
-{
-	struct hilum_error error = {0};
-	const uint8_t *picture;
-	uint64_t sum[3] = {0}, squares[3] = {0};
-	bool statistics = loader->job == JOB_STATISTICS;
-	pthread_mutex_unlock(&loader->mutex);
-	enum hilum_status status = fetch(loader, worker, position, &picture, &error);
-	if (!status && statistics)
-		add_statistics(loader, picture, sum, squares);
-	pthread_mutex_lock(&loader->mutex);
-	if (status)
-		note_failure(loader, position, &error);
-	for (int c = 0; c < 3; c++) {
-		loader->sum[c] += sum[c];
-		loader->squares[c] += squares[c];
-	}
-}
-
-/* ---- workers: batches ---- */
-
-static size_t input_floats(const struct hl_loader *loader)
-{
-	return loader->bytes;
-}
-
-/* Batches are whole but for the last one of an unshuffled epoch. */
-static int64_t real_samples(const struct hl_loader *loader, int64_t step)
-{
-	int64_t left = (int64_t)loader->positions - step * loader->options.batch;
-	return left < loader->options.batch ? left : loader->options.batch;
-}
-
-static void set_target(const struct hl_loader *loader, int32_t label, float share, float *target)
-{
-	if (loader->options.outputs == 1)
-		target[0] += share * (float)label;
-	else
-		target[label] += share;
-}
-
-static enum hilum_status prepare(struct hl_loader *loader, struct worker *worker, struct place *place, size_t position,
-                                 size_t sample, struct hilum_error *error)
-{
-	const struct hl_loader_options *options = &loader->options;
-	size_t index = loader->order ? loader->order[position] : position;
-	const uint8_t *picture;
-	place->batch.index[sample] = loader->cases[index];
-	enum hilum_status status = fetch(loader, worker, index, &picture, error);
-	if (status)
-		return status;
-	if (options->augment) {
-		uint8_t *to = place->mixing ? place->mixing + sample * loader->bytes : worker->augmented;
-		hl_augment_apply(options->augment, options->recipe, options->seed, loader->epoch, (uint32_t)position,
-		                 picture, to, worker->scratch);
-		picture = to;
-	}
-	if (!place->mixing)
-		hl_recipe_normalise(options->recipe, picture, place->batch.images + sample * input_floats(loader));
-	return HILUM_OK;
-}
-
-static void mix(const struct hl_loader *loader, struct place *place, int64_t step)
-{
-	const struct hl_loader_options *options = &loader->options;
-	size_t samples = (size_t)place->batch.count;
-	hl_mixup_draw(options->augment->mixup, options->seed, loader->epoch, (uint32_t)step, (uint32_t)samples,
-	              place->partner, place->share);
-	for (size_t i = 0; i < samples; i++)
-		hl_recipe_blend(options->recipe, place->mixing + i * loader->bytes,
-		                place->mixing + place->partner[i] * loader->bytes, (float)place->share[i],
-		                place->batch.images + i * input_floats(loader));
-}
-
-/* What needs all samples: padding, targets, mixing. */
-static void complete(const struct hl_loader *loader, struct place *place, int64_t step)
-{
-	const struct hl_loader_options *options = &loader->options;
-	size_t outputs = (size_t)options->outputs, batch = (size_t)options->batch, real = (size_t)place->batch.count;
-	memset(place->batch.targets, 0, batch * outputs * sizeof(float));
-	memset(place->batch.images + real * input_floats(loader), 0,
-	       (batch - real) * input_floats(loader) * sizeof(float));
-	for (size_t i = real; i < batch; i++)
-		place->batch.index[i] = UINT32_MAX;
-	if (place->mixing)
-		mix(loader, place, step);
-	for (size_t i = 0; i < real; i++) {
-		const struct hl_case *cases = options->dataset->cases;
-		float own = place->mixing ? (float)place->share[i] : 1;
-		float *target = place->batch.targets + i * outputs;
-		set_target(loader, cases[place->batch.index[i]].label, own, target);
-		if (place->mixing)
-			set_target(loader, cases[place->batch.index[place->partner[i]]].label, 1 - own, target);
-	}
-}
-
-/* Called with the mutex held, which is given up while the sample is prepared. */
-static void prepare_sample(struct hl_loader *loader, struct worker *worker, size_t position)
-{
-	int64_t step = (int64_t)position / loader->options.batch;
-	size_t sample = position - (size_t)(step * loader->options.batch);
-	struct place *place = &loader->ring[step % RING];
-	struct hilum_error error = {0};
-	pthread_mutex_unlock(&loader->mutex);
-	enum hilum_status status = prepare(loader, worker, place, position, sample, &error);
-	pthread_mutex_lock(&loader->mutex);
-	if (status && sample < place->failed) {
-		place->failed = sample;
-		place->error = error;
-	}
-	if (place->missing > 1) {
-		place->missing--;
-		return;
-	}
-	if (place->failed == SIZE_MAX) {
-		pthread_mutex_unlock(&loader->mutex);
-		complete(loader, place, step);
-		pthread_mutex_lock(&loader->mutex);
-	}
-	place->missing = 0;
-	pthread_cond_signal(&loader->done);
-}
-
-/* ---- workers: what to do next ---- */
-
-static bool stopped(const struct hl_loader *loader)
-{
-	return loader->stop && __atomic_load_n(loader->stop, __ATOMIC_RELAXED);
-}
-
-static bool has_work(const struct hl_loader *loader)
-{
-	if (loader->job == JOB_NONE || loader->next >= loader->end || stopped(loader))
-		return false;
-	return loader->job != JOB_EPOCH || (int64_t)loader->next / loader->options.batch < loader->step + RING;
-}
-
-struct start {
-	struct hl_loader *loader;
-	struct worker worker;
-};
-
-static void *run_worker(void *argument)
-{
-	struct start *start = argument;
-	struct hl_loader *loader = start->loader;
-	pthread_mutex_lock(&loader->mutex);
-	while (!loader->quit) {
-		if (!has_work(loader)) {
-			/* The caller may have last looked before a stop took the rest of the work away. */
-			if (loader->busy == 0)
-				pthread_cond_signal(&loader->done);
-			pthread_cond_wait(&loader->work, &loader->mutex);
-			continue;
-		}
-		size_t position = loader->next++;
-		loader->busy++;
-		if (loader->job == JOB_EPOCH)
-			prepare_sample(loader, &start->worker, position);
-		else
-			visit(loader, &start->worker, position);
-		loader->busy--;
-		if (loader->busy == 0)
-			pthread_cond_signal(&loader->done);
-	}
-	pthread_mutex_unlock(&loader->mutex);
-	hl_free(start->worker.picture);
-	hl_free(start->worker.augmented);
-	hl_free(start->worker.scratch);
-	hl_free(start);
-	return NULL;
-}
-
-static enum hilum_status start_worker(struct hl_loader *loader, struct hilum_error *error)
-{
-	struct start *start = hl_alloc(1, sizeof(*start));
-	size_t scratch = hl_augment_scratch(loader->options.recipe);
-	if (start) {
-		start->loader = loader;
-		start->worker.picture = hl_alloc(loader->bytes, 1);
-		start->worker.augmented = hl_alloc(loader->bytes, 1);
-		start->worker.scratch = hl_alloc(scratch, 1);
-	}
-	enum hilum_status status = HILUM_OK;
-	if (!start || !start->worker.picture || !start->worker.augmented || !start->worker.scratch)
-		status = hl_fail_memory(error, 2 * loader->bytes + scratch, "a loader's worker");
-	else if (pthread_create(&loader->threads[loader->thread_count], NULL, run_worker, start) != 0)
-		status = hl_fail(error, HILUM_ERROR_MEMORY, "the system gave no thread for the loader");
-	if (!status) {
-		loader->thread_count++;
-		return HILUM_OK;
-	}
-	if (start) {
-		hl_free(start->worker.picture);
-		hl_free(start->worker.augmented);
-		hl_free(start->worker.scratch);
-	}
-	hl_free(start);
-	return status;
-}
-
-/* Signals are the program's business: they are blocked in workers, but for those that a fault of their own raises. */
-static enum hilum_status start_workers(struct hl_loader *loader, struct hilum_error *error)
-{
-	enum hilum_status status = HILUM_OK;
-	int32_t wanted = loader->options.threads ? loader->options.threads : hl_cpu_count();
-	sigset_t blocked, before;
-	wanted = wanted < THREADS_MAX ? wanted : THREADS_MAX;
-	loader->threads = hl_alloc((size_t)wanted, sizeof(*loader->threads));
-	if (!loader->threads)
-		return hl_fail_memory(error, (size_t)wanted * sizeof(*loader->threads), "the loader");
-	sigfillset(&blocked);
-	sigdelset(&blocked, SIGSEGV);
-	sigdelset(&blocked, SIGBUS);
-	sigdelset(&blocked, SIGFPE);
-	sigdelset(&blocked, SIGILL);
-	pthread_sigmask(SIG_BLOCK, &blocked, &before);
-	while (loader->thread_count < wanted && !status)
-		status = start_worker(loader, error);
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
-	return status;
-}
 
 /* ---- creating ---- */
 
@@ -433,15 +74,15 @@ static enum hilum_status take_cases(struct hl_loader *loader, struct hilum_error
 
 static size_t image_bytes(const struct hl_loader *loader)
 {
-	return (size_t)loader->options.batch * input_floats(loader) * sizeof(float);
+	return (size_t)loader->options.batch * loader->bytes * sizeof(float);
 }
 
 static enum hilum_status make_ring(struct hl_loader *loader, struct hilum_error *error)
 {
 	size_t batch = (size_t)loader->options.batch;
 	bool mixes = loader->options.augment && loader->options.augment->mixup > 0;
-	for (int i = 0; i < RING; i++) {
-		struct place *place = &loader->ring[i];
+	for (int i = 0; i < HL_LOADER_RING; i++) {
+		struct hl_loader_place *place = &loader->ring[i];
 		place->batch.images = hl_block_alloc(image_bytes(loader));
 		place->batch.targets = hl_alloc(batch * (size_t)loader->options.outputs, sizeof(float));
 		place->batch.index = hl_alloc(batch, sizeof(uint32_t));
@@ -475,7 +116,7 @@ enum hilum_status hl_loader_create(const struct hl_loader_options *options, stru
 	if (!status)
 		status = make_ring(loader, error);
 	if (!status)
-		status = start_workers(loader, error);
+		status = hl_loader_start_workers(loader, error);
 	if (status) {
 		hl_loader_destroy(loader);
 		return status;
@@ -507,8 +148,8 @@ void hl_loader_destroy(struct hl_loader *loader)
 	pthread_mutex_destroy(&loader->mutex);
 	pthread_cond_destroy(&loader->work);
 	pthread_cond_destroy(&loader->done);
-	for (int i = 0; i < RING; i++) {
-		struct place *place = &loader->ring[i];
+	for (int i = 0; i < HL_LOADER_RING; i++) {
+		struct hl_loader_place *place = &loader->ring[i];
 		if (place->batch.images)
 			hl_block_free(place->batch.images, image_bytes(loader));
 		hl_free(place->batch.targets);
@@ -548,12 +189,12 @@ static void halt(struct hl_loader *loader)
 
 static int compare_failures(const void *a, const void *b)
 {
-	size_t x = ((const struct failure *)a)->position, y = ((const struct failure *)b)->position;
+	size_t x = ((const struct hl_loader_failure *)a)->position, y = ((const struct hl_loader_failure *)b)->position;
 	return (x > y) - (x < y);
 }
 
 /* Visits every case on all workers and waits. Failures are then listed in order. */
-static enum hilum_status visit_all(struct hl_loader *loader, enum job job, const volatile int *stop,
+static enum hilum_status visit_all(struct hl_loader *loader, enum hl_loader_job job, const volatile int *stop,
                                    struct hilum_error *error)
 {
 	halt(loader);
@@ -566,9 +207,9 @@ static enum hilum_status visit_all(struct hl_loader *loader, enum job job, const
 	loader->next = 0;
 	loader->end = loader->count;
 	pthread_cond_broadcast(&loader->work);
-	while (loader->busy > 0 || has_work(loader))
+	while (loader->busy > 0 || hl_loader_has_work(loader))
 		pthread_cond_wait(&loader->done, &loader->mutex);
-	bool interrupted = stopped(loader) && loader->next < loader->end, no_memory = loader->no_memory;
+	bool interrupted = hl_loader_stopped(loader) && loader->next < loader->end, no_memory = loader->no_memory;
 	pthread_mutex_unlock(&loader->mutex);
 	halt(loader);
 	if (no_memory)
@@ -710,10 +351,17 @@ static enum hilum_status make_order(struct hl_loader *loader, uint32_t epoch, st
 	return HILUM_OK;
 }
 
+/* Batches are whole but for the last one of an unshuffled epoch. */
+static int64_t real_samples(const struct hl_loader *loader, int64_t step)
+{
+	int64_t left = (int64_t)loader->positions - step * loader->options.batch;
+	return left < loader->options.batch ? left : loader->options.batch;
+}
+
 /* Makes a place ready for its next batch. Called with the mutex held. */
 static void reset_place(struct hl_loader *loader, int64_t step)
 {
-	struct place *place = &loader->ring[step % RING];
+	struct hl_loader_place *place = &loader->ring[step % HL_LOADER_RING];
 	if (step >= loader->steps)
 		return;
 	place->batch.count = real_samples(loader, step);
@@ -735,7 +383,7 @@ enum hilum_status hl_loader_start(struct hl_loader *loader, uint32_t epoch, int6
 	loader->epoch = epoch;
 	loader->steps = steps;
 	loader->step = step;
-	for (int64_t i = step; i < step + RING; i++)
+	for (int64_t i = step; i < step + HL_LOADER_RING; i++)
 		reset_place(loader, i);
 	loader->job = JOB_EPOCH;
 	loader->next = (size_t)(step * loader->options.batch);
@@ -751,7 +399,7 @@ enum hilum_status hl_loader_next(struct hl_loader *loader, const struct hl_batch
 	pthread_mutex_lock(&loader->mutex);
 	if (loader->holds) {
 		loader->holds = false;
-		reset_place(loader, loader->step + RING);
+		reset_place(loader, loader->step + HL_LOADER_RING);
 		loader->step++;
 		pthread_cond_broadcast(&loader->work);
 	}
@@ -760,7 +408,7 @@ enum hilum_status hl_loader_next(struct hl_loader *loader, const struct hl_batch
 		*out = NULL;
 		return HILUM_OK;
 	}
-	struct place *place = &loader->ring[loader->step % RING];
+	struct hl_loader_place *place = &loader->ring[loader->step % HL_LOADER_RING];
 	while (place->missing > 0)
 		pthread_cond_wait(&loader->done, &loader->mutex);
 	if (place->failed != SIZE_MAX) {

@@ -32,10 +32,11 @@ struct geometry {
 	int32_t left, top;     /* of the square within the resized image; negative: of the image within the square */
 };
 
-/* Rounds half to even like Python's round(), which places torchvision's CenterCrop. */
+/* Half of what is cut off, rounded half to even like Python's round(), which places torchvision's CenterCrop; half of
+ * what is added (negative) towards 0. */
 static int32_t half(int32_t difference)
 {
-	return (int32_t)lrint((double)difference / 2);
+	return difference < 0 ? difference / 2 : (int32_t)lrint((double)difference / 2);
 }
 
 static enum hilum_status fit(const struct hl_recipe *recipe, const struct hl_volume *volume, struct geometry *out,

@@ -114,11 +114,11 @@ static enum hilum_status fold_column(const struct hl_csv *csv, const char *file,
 {
 	char found[300] = "";
 	int count = 0;
-	*out = name ? hl_csv_need(csv, file, name, error) : hl_csv_column(csv, "fold");
+	*out = hl_csv_column(csv, name ? name : "fold");
 	if (*out >= 0)
 		return HILUM_OK;
 	if (name)
-		return hl_prefix(error, HILUM_ERROR_ARGUMENT, "--fold-column");
+		return hl_fail(error, HILUM_ERROR_ARGUMENT, "--fold-column: %s has no column \"%.60s\"", file, name);
 	for (size_t i = 0; i < csv->columns; i++) {
 		if (strncmp(csv->field[i], "fold", 4) != 0)
 			continue;
