@@ -3,10 +3,12 @@
 #define HL_NN_GRAPH_H
 #include "nn/op.h"
 
+#define HL_PARAM_ALIGNMENT 16 /* floats: one cache line; the gaps hold zeros */
+
 struct hl_param {
 	char name[96]; /* "conv1.weight": node name, dot, parameter name; unique */
 	struct hl_param_spec spec;
-	int64_t offset; /* floats from the start of the slab; multiples of 16 */
+	int64_t offset; /* floats from the start of the slab; multiples of HL_PARAM_ALIGNMENT */
 	int64_t count;
 	int32_t node;
 };
@@ -34,11 +36,26 @@ struct hl_graph {
 
 /* Limits on what text may ask for, checked before memory is taken. */
 #define HL_NODES_MAX 4096
-#define HL_FLOATS_MAX (INT64_C(1) << 30)
+#define HL_FLOATS_MAX (INT64_C(1) << 30) /* parameters */
+#define HL_TENSOR_MAX (INT64_C(1) << 31) /* floats in one output at batch 1 */
+#define HL_NAME_MAX 63                   /* letters, digits, _ . - */
 
-void hl_graph_free(struct hl_graph *graph);
+/* Building, node by node: begin with the input (n ignored), append in topological order, finish. */
+enum hilum_status hl_graph_begin(struct hl_shape input, struct hl_graph **out, struct hilum_error *error);
 
-/* Shapes of every node at another batch size; out has graph->nodes entries. */
+/* options (op->options_size bytes) are copied. name NULL: the op's name and a running number. A name that is taken,
+ * inputs that the op does not take and sizes beyond the limits are errors, after which the graph is as before. */
+enum hilum_status hl_graph_append(struct hl_graph *graph, const char *name, const struct hl_op *op, const void *options,
+                                  const int32_t *input, int32_t inputs, struct hilum_error *error);
+
+/* Finds the logits, refuses nodes that nobody reads, and lays the parameters out. Nothing is appended afterwards. */
+enum hilum_status hl_graph_finish(struct hl_graph *graph, struct hilum_error *error);
+
+void hl_graph_free(struct hl_graph *graph); /* NULL is fine */
+bool hl_graph_name_valid(const char *name);
+int32_t hl_graph_find(const struct hl_graph *graph, const char *name); /* node index, or -1 */
+
+/* Shapes of every node at another batch size; out has graph->nodes entries, of which [0].out is the input. */
 enum hilum_status hl_graph_infer(const struct hl_graph *graph, int64_t batch, struct hl_infer *out,
                                  struct hilum_error *error);
 

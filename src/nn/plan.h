@@ -11,13 +11,14 @@ struct hl_plan_options {
 	int64_t batch;
 	enum hl_type type; /* of activations; input, logits and the node that makes them stay float32 */
 	bool training;
-	int32_t freeze;  /* the first layers with parameters that are kept as they are: no gradient, and batch
-	                    norm in them uses its running statistics */
+	int32_t freeze;  /* the first convolutions and dense layers, in the graph's order, that are kept as they are,
+	                    each with the batch norms between it and the next: no gradient, and batch norm uses its
+	                    running statistics. Ignored unless training */
 	int32_t threads; /* 0: hl_cpu_count() */
 	const struct hl_backend *const *backends; /* NULL: hl_backends() */
 };
 
-/* The graph must outlive the plan. */
+/* The graph must outlive the plan. Memory that the machine does not have is refused: HILUM_ERROR_MEMORY. */
 enum hilum_status hl_plan_create(const struct hl_graph *graph, const struct hl_plan_options *options,
                                  struct hl_plan **out, struct hilum_error *error);
 void hl_plan_destroy(struct hl_plan *plan);
@@ -28,7 +29,8 @@ void hl_plan_bind(struct hl_plan *plan, float *slab);
 void hl_plan_changed(struct hl_plan *plan);
 
 /* Runs the net: images is batch x sample floats; returns batch x outputs logits, valid until the next run. seed and
- * step key dropout. training = false on a training plan runs it as in evaluation (running statistics, no dropout). */
+ * step key dropout. training = false on a training plan runs it as in evaluation (running statistics, no dropout).
+ * Before a backward pass images must stay as they are. */
 const float *hl_plan_forward(struct hl_plan *plan, const float *images, bool training, uint64_t seed, uint32_t step);
 
 /* After a training forward: gradient of the loss by the logits in; gradients of all trained parameters (graph->trained
@@ -37,8 +39,8 @@ void hl_plan_backward(struct hl_plan *plan, const float *dlogits, float *gradien
 
 int64_t hl_plan_outputs(const struct hl_plan *plan);
 size_t hl_plan_bytes(const struct hl_plan *plan);
-/* Which back end runs a node, and the bytes of its output. */
+/* Which back end runs a node; "none" for the input and for what comes after the logits. */
 const char *hl_plan_backend(const struct hl_plan *plan, int32_t node);
-/* First trained float that is not frozen is [frozen ...): parameters of frozen layers by index. */
+/* Whether a parameter (index into graph->param) belongs to a frozen layer. */
 bool hl_plan_frozen(const struct hl_plan *plan, int32_t param);
 #endif

@@ -1,0 +1,362 @@
+/* From a graph to steps, in four passes: what each node is (type, frozen, gradient wanted), its primitive, the steps
+ * with the values that they read and write, and the place of each value. */
+#include <string.h>
+
+#include "base/memory.h"
+#include "nn/plan_private.h"
+
+/* ---- what each node is ---- */
+
+static bool has_weights(const struct hl_infer *shapes)
+{
+	for (int i = 0; i < shapes->params; i++)
+		if (shapes->param[i].trained && shapes->param[i].rank >= 2)
+			return true;
+	return false;
+}
+
+static bool has_trained(const struct hl_infer *shapes)
+{
+	for (int i = 0; i < shapes->params; i++)
+		if (shapes->param[i].trained)
+			return true;
+	return false;
+}
+
+/* The logits are made in float32: by the last node, and where that has no weights (a sum of two heads, say) by those
+ * before it up to weights. */
+static void choose_types(struct hl_plan *plan)
+{
+	const struct hl_graph *graph = plan->graph;
+	for (int32_t i = 1; i < plan->nodes; i++)
+		plan->unit[i].type = plan->options.type;
+	plan->unit[0].type = HL_F32;
+	plan->unit[plan->nodes - 1].type = HL_F32;
+	if (plan->options.type == HL_F32)
+		return;
+	for (int32_t i = plan->nodes - 1; i > 0; i--)
+		for (int32_t k = 0; k < graph->node[i].inputs; k++)
+			if (plan->unit[i].type == HL_F32 && plan->shapes[i].params == 0)
+				plan->unit[graph->node[i].input[k]].type = HL_F32;
+}
+
+static void mark_gradients(struct hl_plan *plan)
+{
+	const struct hl_graph *graph = plan->graph;
+	int32_t layers = 0;
+	for (int32_t i = 1; i < plan->nodes && plan->options.training; i++) {
+		struct hl_unit *unit = &plan->unit[i];
+		layers += has_weights(&plan->shapes[i]);
+		unit->frozen = plan->options.freeze > 0 && layers <= plan->options.freeze && plan->shapes[i].params > 0;
+		unit->trains = has_trained(&plan->shapes[i]) && !unit->frozen;
+		unit->gradient = unit->trains;
+		for (int32_t k = 0; k < graph->node[i].inputs; k++)
+			unit->gradient |= plan->unit[graph->node[i].input[k]].gradient;
+	}
+}
+
+static void count_readers(struct hl_plan *plan)
+{
+	for (int32_t i = 1; i < plan->nodes; i++)
+		for (int32_t k = 0; k < plan->graph->node[i].inputs; k++)
+			plan->unit[plan->graph->node[i].input[k]].readers[plan->unit[i].type]++;
+	for (int32_t i = 0; i < plan->nodes; i++) {
+		struct hl_unit *unit = &plan->unit[i];
+		unit->readers[unit->type] += unit->readers[!unit->type] > 0;
+	}
+}
+
+/* ---- primitives ---- */
+
+static enum hilum_status compile(struct hl_plan *plan, int32_t index, struct hilum_error *error)
+{
+	const struct hl_node *node = &plan->graph->node[index];
+	struct hl_unit *unit = &plan->unit[index];
+	struct hl_compile request = {.op = node->op,
+	                             .options = node->options,
+	                             .shapes = &plan->shapes[index],
+	                             .type = unit->type,
+	                             .training = plan->options.training && !unit->frozen,
+	                             .want_dparam = unit->trains,
+	                             .threads = plan->options.threads};
+	for (int32_t k = 0; k < node->inputs; k++)
+		request.want_din[k] = plan->unit[node->input[k]].gradient;
+	for (const struct hl_backend *const *backend = plan->options.backends; *backend; backend++) {
+		struct hilum_error refusal = {.code = HILUM_OK};
+		enum hilum_status status = (*backend)->compile(&request, &unit->primitive, &refusal);
+		if (!status)
+			return HILUM_OK;
+		if (status != HILUM_ERROR_UNSUPPORTED)
+			return hl_fail(error, status, "%s (%s): %s", node->name, (*backend)->name, refusal.message);
+	}
+	return hl_fail(error, HILUM_ERROR_UNSUPPORTED, "%s: no back end runs %s", node->name, node->op->name);
+}
+
+static enum hilum_status compile_all(struct hl_plan *plan, struct hilum_error *error)
+{
+	enum hilum_status status = HILUM_OK;
+	for (int32_t i = 1; i < plan->nodes && !status; i++)
+		status = compile(plan, i, error);
+	return status;
+}
+
+/* ---- blocks and steps ---- */
+
+static int32_t new_block(struct hl_plan *plan, size_t bytes)
+{
+	plan->block[plan->blocks] = (struct hl_arena_block){.bytes = bytes, .first = INT32_MAX, .last = -1};
+	return plan->blocks++;
+}
+
+/* The block is in use at this step. */
+static void touch(struct hl_plan *plan, int32_t block, int32_t step)
+{
+	if (block == HL_BLOCK_NONE)
+		return;
+	if (step < plan->block[block].first)
+		plan->block[block].first = step;
+	if (step > plan->block[block].last)
+		plan->block[block].last = step;
+}
+
+/* A value with a block of its own, or in that of another value. */
+static void make_value(struct hl_plan *plan, struct hl_value *value, struct hl_shape shape, enum hl_type type,
+                       const struct hl_value *share)
+{
+	size_t bytes;
+	value->tensor = (struct hl_tensor){.shape = shape, .type = type};
+	value->absent = value->tensor;
+	if (share) {
+		value->block = share->block;
+		return;
+	}
+	/* What does not fit a size is refused when the arena is laid out. */
+	if (!hl_mul_size((size_t)hl_shape_count(shape), hl_type_size(type), &bytes))
+		bytes = SIZE_MAX;
+	value->block = new_block(plan, bytes);
+}
+
+static int32_t push(struct hl_plan *plan, enum hl_step_kind kind, int32_t node)
+{
+	plan->step[plan->steps] = (struct hl_step){.kind = kind, .node = node};
+	return plan->steps++;
+}
+
+/* CONVERT or ADD. */
+static void push_move(struct hl_plan *plan, enum hl_step_kind kind, int32_t node, const struct hl_value *from,
+                      const struct hl_value *to)
+{
+	int32_t step = push(plan, kind, node);
+	plan->step[step].from = &from->tensor;
+	plan->step[step].to = &to->tensor;
+	touch(plan, from->block, step);
+	touch(plan, to->block, step);
+}
+
+static struct hl_call *begin_call(struct hl_plan *plan, int32_t step)
+{
+	struct hl_call *call = &plan->step[step].call;
+	int32_t node = plan->step[step].node;
+	call->shapes = &plan->shapes[node];
+	call->options = plan->graph->node[node].options;
+	call->node = (uint32_t)node;
+	touch(plan, plan->unit[node].saved, step);
+	return call;
+}
+
+/* Whether a node may write its output over its first input: nobody else reads that, and neither the backward pass of
+ * its producer nor its own does. */
+static bool may_overwrite(const struct hl_plan *plan, int32_t index)
+{
+	const struct hl_node *node = &plan->graph->node[index];
+	const struct hl_unit *unit = &plan->unit[index], *source = &plan->unit[node->input[0]];
+	if (!node->op->in_place || source->value[unit->type].block == HL_BLOCK_NONE ||
+	    source->readers[unit->type] != 1 || !hl_shape_equal(plan->shapes[index].in[0], plan->shapes[index].out))
+		return false;
+	if (unit->gradient && node->op->keeps_input)
+		return false;
+	return !(source->type == unit->type && source->gradient && plan->graph->node[node->input[0]].op->keeps_output);
+}
+
+static void push_forward(struct hl_plan *plan, int32_t index)
+{
+	const struct hl_node *node = &plan->graph->node[index];
+	struct hl_unit *unit = &plan->unit[index];
+	for (int32_t k = 0; k < node->inputs; k++) {
+		struct hl_unit *source = &plan->unit[node->input[k]];
+		struct hl_value *value = &source->value[unit->type];
+		if (source->type == unit->type || value->block != HL_BLOCK_NONE)
+			continue;
+		make_value(plan, value, plan->shapes[node->input[k]].out, unit->type, NULL);
+		push_move(plan, HL_STEP_CONVERT, node->input[k], &source->value[source->type], value);
+	}
+	if (unit->primitive->saved > 0)
+		unit->saved = new_block(plan, unit->primitive->saved);
+	const struct hl_value *share =
+	    may_overwrite(plan, index) ? &plan->unit[node->input[0]].value[unit->type] : NULL;
+	make_value(plan, &unit->value[unit->type], plan->shapes[index].out, unit->type, share);
+	int32_t step = push(plan, HL_STEP_FORWARD, index);
+	struct hl_call *call = begin_call(plan, step);
+	for (int32_t k = 0; k < node->inputs; k++) {
+		const struct hl_value *value = &plan->unit[node->input[k]].value[unit->type];
+		call->in[k] = &value->tensor;
+		touch(plan, value->block, step);
+	}
+	call->out = &unit->value[unit->type].tensor;
+	touch(plan, unit->value[unit->type].block, step);
+}
+
+/* ---- gradients ---- */
+
+static struct hl_value *new_spare(struct hl_plan *plan)
+{
+	struct hl_value *spare = &plan->spare[plan->spares++];
+	spare->block = HL_BLOCK_NONE;
+	return spare;
+}
+
+/* The gradient by a node's output that came from readers of the other type, brought to its own. */
+static void merge_types(struct hl_plan *plan, int32_t index)
+{
+	struct hl_unit *unit = &plan->unit[index];
+	const struct hl_value *from = &unit->grad[!unit->type];
+	struct hl_value *own = &unit->grad[unit->type], *to = own;
+	if (!unit->written[!unit->type])
+		return;
+	if (unit->written[unit->type])
+		to = new_spare(plan);
+	make_value(plan, to, plan->shapes[index].out, unit->type, NULL);
+	push_move(plan, HL_STEP_CONVERT, index, from, to);
+	if (to != own)
+		push_move(plan, HL_STEP_ADD, index, to, own);
+	unit->written[unit->type] = true;
+}
+
+/* Where the gradient by input k goes: the first to come writes, the others leave theirs to be added. */
+static struct hl_value *gradient_target(struct hl_plan *plan, int32_t index, int32_t k)
+{
+	const struct hl_node *node = &plan->graph->node[index];
+	struct hl_unit *unit = &plan->unit[index], *source = &plan->unit[node->input[k]];
+	struct hl_value *own = &unit->grad[unit->type], *target = &source->grad[unit->type];
+	/* The gradient by the output is not needed again, unless it is the caller's. */
+	bool share = k == 0 && node->op->in_place && own->block != HL_BLOCK_NONE &&
+	             hl_shape_equal(plan->shapes[index].in[0], plan->shapes[index].out);
+	if (source->written[unit->type])
+		target = new_spare(plan);
+	make_value(plan, target, plan->shapes[index].in[k], unit->type, share ? own : NULL);
+	source->written[unit->type] = true;
+	return target;
+}
+
+static enum hilum_status push_backward(struct hl_plan *plan, int32_t index, struct hilum_error *error)
+{
+	const struct hl_node *node = &plan->graph->node[index];
+	struct hl_unit *unit = &plan->unit[index];
+	struct hl_value *target[HL_INPUTS_MAX] = {NULL};
+	merge_types(plan, index);
+	if (!unit->written[unit->type])
+		return hl_fail(error, HILUM_ERROR_INTERNAL, "%s: no gradient arrives", node->name);
+	for (int32_t k = 0; k < node->inputs; k++)
+		if (plan->unit[node->input[k]].gradient)
+			target[k] = gradient_target(plan, index, k);
+	int32_t step = push(plan, HL_STEP_BACKWARD, index);
+	struct hl_call *call = begin_call(plan, step);
+	for (int32_t k = 0; k < node->inputs; k++) {
+		const struct hl_value *value = &plan->unit[node->input[k]].value[unit->type];
+		call->in[k] = node->op->keeps_input ? &value->tensor : &value->absent;
+		if (node->op->keeps_input)
+			touch(plan, value->block, step);
+		if (target[k]) {
+			call->din[k] = &target[k]->tensor;
+			touch(plan, target[k]->block, step);
+		}
+	}
+	const struct hl_value *out = &unit->value[unit->type];
+	call->out = node->op->keeps_output ? &out->tensor : &out->absent;
+	if (node->op->keeps_output)
+		touch(plan, out->block, step);
+	call->dout = &unit->grad[unit->type].tensor;
+	touch(plan, unit->grad[unit->type].block, step);
+	for (int32_t k = 0; k < node->inputs; k++) {
+		const struct hl_value *sum = &plan->unit[node->input[k]].grad[unit->type];
+		if (target[k] && target[k] != sum)
+			push_move(plan, HL_STEP_ADD, node->input[k], target[k], sum);
+	}
+	return HILUM_OK;
+}
+
+/* ---- the whole ---- */
+
+static enum hilum_status allocate(struct hl_plan *plan, struct hilum_error *error)
+{
+	size_t nodes = (size_t)plan->nodes, edges = 0;
+	for (int32_t i = 1; i < plan->nodes; i++)
+		edges += (size_t)plan->graph->node[i].inputs;
+	/* Per node: forward, backward, a conversion each way and an addition after it; per edge: an addition. */
+	size_t steps = 5 * nodes + edges, spares = nodes + edges, blocks = 5 * nodes + spares + 1;
+	plan->shapes = hl_alloc((size_t)plan->graph->nodes, sizeof(*plan->shapes));
+	plan->unit = hl_alloc(nodes, sizeof(*plan->unit));
+	plan->step = hl_alloc(steps, sizeof(*plan->step));
+	plan->spare = hl_alloc(spares, sizeof(*plan->spare));
+	plan->block = hl_alloc(blocks, sizeof(*plan->block));
+	if (!plan->shapes || !plan->unit || !plan->step || !plan->spare || !plan->block)
+		return hl_fail_memory(error, steps * sizeof(*plan->step), "a plan");
+	for (int32_t i = 0; i < plan->nodes; i++) {
+		struct hl_unit *unit = &plan->unit[i];
+		unit->saved = HL_BLOCK_NONE;
+		for (int type = 0; type < 2; type++)
+			unit->value[type].block = unit->grad[type].block = HL_BLOCK_NONE;
+	}
+	return HILUM_OK;
+}
+
+/* One workspace serves every step. */
+static void reserve_scratch(struct hl_plan *plan)
+{
+	size_t bytes = 0;
+	for (int32_t i = 1; i < plan->nodes; i++)
+		if (plan->unit[i].primitive->scratch > bytes)
+			bytes = plan->unit[i].primitive->scratch;
+	plan->scratch = new_block(plan, bytes);
+	touch(plan, plan->scratch, 0);
+	touch(plan, plan->scratch, plan->steps - 1);
+}
+
+static enum hilum_status push_all(struct hl_plan *plan, struct hilum_error *error)
+{
+	int32_t logits = plan->nodes - 1;
+	struct hl_unit *last = &plan->unit[logits];
+	enum hilum_status status = HILUM_OK;
+	plan->unit[0].value[HL_F32].tensor = (struct hl_tensor){.shape = plan->shapes[0].out, .type = HL_F32};
+	plan->unit[0].value[HL_F32].absent = plan->unit[0].value[HL_F32].tensor;
+	for (int32_t i = 1; i < plan->nodes; i++)
+		push_forward(plan, i);
+	plan->forward_steps = plan->steps;
+	last->grad[HL_F32].tensor = (struct hl_tensor){.shape = plan->shapes[logits].out, .type = HL_F32};
+	last->written[HL_F32] = true;
+	for (int32_t i = logits; i > 0 && !status; i--)
+		if (plan->unit[i].gradient)
+			status = push_backward(plan, i, error);
+	/* The logits are the caller's to read until the next run. */
+	touch(plan, last->value[HL_F32].block, plan->steps - 1);
+	reserve_scratch(plan);
+	return status;
+}
+
+enum hilum_status hl_plan_build(struct hl_plan *plan, struct hilum_error *error)
+{
+	enum hilum_status status = allocate(plan, error);
+	if (!status)
+		status = hl_graph_infer(plan->graph, plan->options.batch, plan->shapes, error);
+	if (status)
+		return status;
+	choose_types(plan);
+	mark_gradients(plan);
+	count_readers(plan);
+	status = compile_all(plan, error);
+	if (!status)
+		status = push_all(plan, error);
+	if (!status)
+		status = hl_arena_place(plan->block, (size_t)plan->blocks, &plan->bytes, error);
+	return status;
+}

@@ -1,0 +1,60 @@
+/* What plan_build.c makes and plan.c runs: a list of steps over tensors that lie in one arena. */
+#ifndef HL_NN_PLAN_PRIVATE_H
+#define HL_NN_PLAN_PRIVATE_H
+#include "nn/arena.h"
+#include "nn/plan.h"
+
+#define HL_BLOCK_NONE (-1)
+
+struct hl_value {
+	struct hl_tensor tensor;
+	struct hl_tensor absent; /* the same shape without data, for backward passes that do not read it */
+	int32_t block;           /* in plan->block; HL_BLOCK_NONE: not made, or the caller's memory */
+};
+
+/* A node as planned. Its output, and the gradient by it, exist in up to two types, because a bf16 plan has float32
+ * nodes at its ends: [type] is the node's own, the other is converted for those who read that. */
+struct hl_unit {
+	struct hl_primitive *primitive;
+	enum hl_type type;
+	bool frozen;    /* has parameters, and they are kept as they are */
+	bool trains;    /* has parameters that get gradients */
+	bool gradient;  /* the gradient by its output is wanted */
+	int readers[2]; /* of each version of its output; a conversion counts as one */
+	bool written[2];
+	struct hl_value value[2], grad[2];
+	int32_t saved; /* block */
+};
+
+enum hl_step_kind { HL_STEP_FORWARD, HL_STEP_BACKWARD, HL_STEP_CONVERT, HL_STEP_ADD };
+
+struct hl_step {
+	enum hl_step_kind kind;
+	int32_t node;
+	struct hl_call call;               /* FORWARD, BACKWARD: all but parameters, gradients and the run's settings */
+	const struct hl_tensor *from, *to; /* CONVERT: to = from; ADD: to += from */
+};
+
+struct hl_plan {
+	const struct hl_graph *graph;
+	struct hl_plan_options options;
+	int32_t nodes; /* that run: up to the logits */
+	struct hl_infer *shapes;
+	struct hl_unit *unit;
+	struct hl_step *step;
+	int32_t steps, forward_steps;
+	struct hl_value *spare; /* gradients to be added to others */
+	int32_t spares;
+	struct hl_arena_block *block;
+	int32_t blocks, scratch;
+	void *arena;
+	size_t bytes;
+	float *slab;
+	bool changed;  /* parameters, since they were last prepared */
+	uint64_t seed; /* of the last forward, for its backward */
+	uint32_t run;
+};
+
+/* From the settings in plan (graph, options) to steps and blocks; primitives are compiled on the way. */
+enum hilum_status hl_plan_build(struct hl_plan *plan, struct hilum_error *error);
+#endif

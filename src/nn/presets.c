@@ -1,0 +1,163 @@
+#include "nn/presets.h"
+
+#include <stddef.h>
+#include <string.h>
+
+/* ---- seed: blocks of convolution, batch norm, ReLU and pooling, then two dense layers ---- */
+
+struct seed {
+	struct hilum_sizes filters;
+	int64_t size, pool, dense;
+	double dropout;
+	bool batchnorm;
+};
+
+#define INT(field, low, high, value_, help_)                                                                           \
+	{                                                                                                              \
+		.name = #field, .kind = HILUM_OPTION_INT, .offset = offsetof(struct SETTINGS, field),                  \
+		.minimum = (low), .maximum = (high), .initial = (value_), .value = "N", .help = (help_)                \
+	}
+
+#define SETTINGS seed
+static const struct hilum_option seed_options[] = {
+    {.name = "filters",
+     .kind = HILUM_OPTION_SIZES,
+     .offset = offsetof(struct seed, filters),
+     .minimum = 1,
+     .maximum = 65536,
+     .initial = "32,64,128,128",
+     .value = "N,N,...",
+     .help = "filters of each block; as many blocks"},
+    INT(size, 1, 31, "3", "size of the convolutions, padded by its half"),
+    INT(pool, 1, 31, "2", "size and stride of the pooling after each block; 1: none"),
+    INT(dense, 0, 1048576, "128", "units of the hidden dense layer; 0: none"),
+    {.name = "dropout",
+     .kind = HILUM_OPTION_REAL,
+     .offset = offsetof(struct seed, dropout),
+     .minimum = 0,
+     .maximum = 0.99,
+     .initial = "0.5",
+     .value = "X",
+     .help = "share of the hidden values dropped in training; 0: no such layer"},
+    {.name = "batchnorm",
+     .kind = HILUM_OPTION_FLAG,
+     .offset = offsetof(struct seed, batchnorm),
+     .initial = "true",
+     .help = "batch norm after each convolution"},
+    {.name = NULL}};
+
+static enum hilum_status seed_block(const struct seed *seed, int32_t filters, struct hl_buffer *out,
+                                    struct hilum_error *error)
+{
+	enum hilum_status status = hl_buffer_print(out, error, "conv filters=%d size=%d pad=%d\n", filters,
+	                                           (int)seed->size, (int)seed->size / 2);
+	if (!status && seed->batchnorm)
+		status = hl_buffer_print(out, error, "batchnorm\n");
+	if (!status)
+		status = hl_buffer_print(out, error, "relu\n");
+	if (!status && seed->pool > 1)
+		status = hl_buffer_print(out, error, "maxpool size=%d\n", (int)seed->pool);
+	return status;
+}
+
+static enum hilum_status seed_write(const void *options, struct hl_buffer *out, struct hilum_error *error)
+{
+	const struct seed *seed = options;
+	enum hilum_status status = HILUM_OK;
+	for (int32_t i = 0; i < seed->filters.count && !status; i++)
+		status = seed_block(seed, seed->filters.size[i], out, error);
+	if (!status)
+		status = hl_buffer_print(out, error, "flatten\n");
+	if (!status && seed->dense > 0)
+		status = hl_buffer_print(out, error, "dense units=%d\nrelu\n", (int)seed->dense);
+	if (!status && seed->dropout > 0) {
+		char rate[64]; /* as a table prints it: with a point in every locale */
+		if (!hilum_option_get(hilum_option_find(seed_options, "dropout"), seed, rate, sizeof(rate)))
+			return hl_fail(error, HILUM_ERROR_INTERNAL, "a rate that cannot be printed");
+		status = hl_buffer_print(out, error, "dropout rate=%s\n", rate);
+	}
+	return status ? status : hl_buffer_print(out, error, "dense units=$outputs\n");
+}
+#undef SETTINGS
+
+/* ---- resnet18: He et al., "Deep residual learning for image recognition", CVPR 2016, table 1 ---- *
+ * Names are those of torchvision's state dictionary, so that its weights can be told apart by name. */
+
+struct resnet {
+	int64_t width, stem;
+};
+
+#define SETTINGS resnet
+static const struct hilum_option resnet_options[] = {
+    INT(width, 1, 4096, "64", "filters of the first stage; each further stage has twice as many"),
+    INT(stem, 1, 31, "7", "size of the first convolution, padded by its half"),
+    {.name = NULL}};
+#undef SETTINGS
+
+/* Two 3x3 convolutions beside a shortcut, which is a 1x1 projection where the shape changes (option B there). */
+static enum hilum_status resnet_block(int stage, int block, int64_t filters, const char *before, struct hl_buffer *out,
+                                      struct hilum_error *error)
+{
+	char name[32], shortcut[64];
+	int stride = stage > 1 && block == 0 ? 2 : 1;
+	enum hilum_status status;
+	snprintf(name, sizeof(name), "layer%d.%d", stage, block);
+	snprintf(shortcut, sizeof(shortcut), "%s", before);
+	status = hl_buffer_print(out, error,
+	                         "%s.conv1: conv filters=%lld size=3 stride=%d pad=1 bias=false from=%s\n"
+	                         "%s.bn1: batchnorm\n"
+	                         "%s.relu1: relu\n"
+	                         "%s.conv2: conv filters=%lld size=3 pad=1 bias=false\n"
+	                         "%s.bn2: batchnorm\n",
+	                         name, (long long)filters, stride, before, name, name, name, (long long)filters, name);
+	if (!status && stride > 1) {
+		snprintf(shortcut, sizeof(shortcut), "%s.downsample.1", name);
+		status = hl_buffer_print(out, error,
+		                         "%s.downsample.0: conv filters=%lld size=1 stride=%d bias=false from=%s\n"
+		                         "%s.downsample.1: batchnorm\n",
+		                         name, (long long)filters, stride, before, name);
+	}
+	if (!status)
+		status = hl_buffer_print(out, error,
+		                         "%s.add: add from=%s.bn2,%s\n"
+		                         "%s.relu2: relu\n",
+		                         name, name, shortcut, name);
+	return status;
+}
+
+static enum hilum_status resnet_write(const void *options, struct hl_buffer *out, struct hilum_error *error)
+{
+	const struct resnet *resnet = options;
+	char before[64] = "maxpool";
+	enum hilum_status status =
+	    hl_buffer_print(out, error,
+	                    "conv1: conv filters=%lld size=%lld stride=2 pad=%lld bias=false\n"
+	                    "bn1: batchnorm\n"
+	                    "relu: relu\n"
+	                    "maxpool: maxpool size=3 stride=2 pad=1\n",
+	                    (long long)resnet->width, (long long)resnet->stem, (long long)resnet->stem / 2);
+	for (int stage = 1; stage <= 4; stage++)
+		for (int block = 0; block < 2 && !status; block++) {
+			status = resnet_block(stage, block, resnet->width << (stage - 1), before, out, error);
+			snprintf(before, sizeof(before), "layer%d.%d.relu2", stage, block);
+		}
+	if (!status)
+		status = hl_buffer_print(out, error, "avgpool: globalpool\nfc: dense units=$outputs\n");
+	return status;
+}
+
+/* ---- the list ---- */
+
+const struct hl_preset hl_presets[] = {
+    {"seed", "blocks of convolution, batch norm, ReLU and pooling, then two dense layers", seed_options,
+     sizeof(struct seed), seed_write},
+    {"resnet18", "residual network of 18 layers", resnet_options, sizeof(struct resnet), resnet_write},
+    {.name = NULL}};
+
+const struct hl_preset *hl_preset_find(const char *text, size_t length)
+{
+	for (const struct hl_preset *preset = hl_presets; preset->name; preset++)
+		if (strlen(preset->name) == length && strncmp(preset->name, text, length) == 0)
+			return preset;
+	return NULL;
+}
