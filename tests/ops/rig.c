@@ -147,6 +147,13 @@ void values_round(struct values *values)
 	round_all(values->dout, values->out_count);
 }
 
+void values_coarsen(struct values *values)
+{
+	for (int i = 0; i < values->inputs; i++)
+		for (int64_t k = 0; k < values->in_count[i]; k++)
+			values->in[i][k] = rintf(values->in[i][k]);
+}
+
 static struct hl_tensor tensor(struct hl_shape shape, enum hl_type type)
 {
 	return (struct hl_tensor){shape, type, block((size_t)hl_shape_count(shape) * hl_type_size(type))};

@@ -29,6 +29,8 @@ void values_open(struct values *values, const struct subject *subject);
 void values_close(struct values *values);
 /* Rounds inputs and dout to what bf16 can hold. */
 void values_round(struct values *values);
+/* Rounds inputs to whole numbers: full of ties and zeros, where back ends must agree on conventions. */
+void values_coarsen(struct values *values);
 
 struct ask {
 	const struct hl_backend *backend;
@@ -38,6 +40,7 @@ struct ask {
 	bool skip_dparam;    /* no gradient by any parameter is compiled */
 	unsigned skip_param; /* bit i: none is asked for in the call */
 	bool in_place;
+	bool coarse; /* on inputs full of ties and zeros */
 	int32_t threads;
 };
 

@@ -228,6 +228,10 @@ static void check_against(const struct subject *subject, struct ask ask, bool tr
 		values_round(&got);
 		values_round(&expected);
 	}
+	if (ask.coarse) {
+		values_coarsen(&got);
+		values_coarsen(&expected);
+	}
 	run(&reference, &expected, training);
 	run(&session, &got, training);
 	compare(&session, &got, &expected, name, ask.type == HL_BF16 ? BF16_LIMIT : F32_LIMIT);
@@ -309,6 +313,9 @@ static void check_backend(const struct subject *subject, const struct hl_backend
 		check_against(subject, ask, true, "training");
 		check_against(subject, ask, false, "frozen");
 		check_parts(subject, ask);
+		ask.coarse = true;
+		check_against(subject, ask, true, "ties and zeros");
+		ask.coarse = false;
 		if (subject->op->in_place) {
 			ask.in_place = true;
 			check_against(subject, ask, true, "in place");

@@ -1,7 +1,6 @@
 #include "nn/ops/common.h"
 
 #include <inttypes.h>
-#include <string.h>
 
 static enum hilum_status check_elements(struct hl_shape shape, const char *what, struct hilum_error *error)
 {
@@ -74,11 +73,16 @@ struct hl_axes hl_axes_get(const struct hilum_sizes *sizes, int spatial, int64_t
 	}
 }
 
-enum hilum_status hl_axes_check(const char *name, const struct hilum_sizes *sizes, int spatial,
+enum hilum_status hl_axes_check(const char *name, const struct hilum_sizes *sizes, int32_t minimum,
                                 struct hilum_error *error)
 {
-	if (sizes->count > 3)
-		return hl_fail(error, HILUM_ERROR_ARGUMENT, "%s: %d sizes for %d axes", name, sizes->count, spatial);
+	if (sizes->count < 0 || sizes->count > 3)
+		return hl_fail(error, HILUM_ERROR_ARGUMENT, "%s: %d sizes; takes 1 to 3 (depth, height, width)", name,
+		               sizes->count);
+	for (int32_t i = 0; i < sizes->count; i++)
+		if (sizes->size[i] < minimum || sizes->size[i] > HL_AXIS_MAX)
+			return hl_fail(error, HILUM_ERROR_ARGUMENT, "%s: %d is outside %d to %d", name, sizes->size[i],
+			               minimum, HL_AXIS_MAX);
 	return HILUM_OK;
 }
 

@@ -20,8 +20,9 @@ struct hl_window {
 	struct hl_axes size, stride, pad, dilation;
 };
 
-/* More sizes than axes, or a depth in a 2-D net. */
-enum hilum_status hl_axes_check(const char *name, const struct hilum_sizes *sizes, int spatial,
+/* More sizes than axes, or one outside minimum to HL_AXIS_MAX: the options may not have come through their table. */
+#define HL_AXIS_MAX 1024
+enum hilum_status hl_axes_check(const char *name, const struct hilum_sizes *sizes, int32_t minimum,
                                 struct hilum_error *error);
 /* Sizes of what the window visits; the channels are left as in the input. */
 enum hilum_status hl_window_out(const struct hl_window *window, struct hl_shape in, struct hl_shape *out,

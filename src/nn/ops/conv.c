@@ -50,13 +50,13 @@ static enum hilum_status check(const struct hl_conv_options *conv, const struct 
                                struct hilum_error *error)
 {
 	int64_t channels = infer->in[0].c;
-	enum hilum_status status = hl_axes_check("size", &conv->size, infer->spatial, error);
+	enum hilum_status status = hl_axes_check("size", &conv->size, 1, error);
 	if (!status)
-		status = hl_axes_check("stride", &conv->stride, infer->spatial, error);
+		status = hl_axes_check("stride", &conv->stride, 1, error);
 	if (!status)
-		status = hl_axes_check("pad", &conv->pad, infer->spatial, error);
+		status = hl_axes_check("pad", &conv->pad, 0, error);
 	if (!status)
-		status = hl_axes_check("dilation", &conv->dilation, infer->spatial, error);
+		status = hl_axes_check("dilation", &conv->dilation, 1, error);
 	if (status)
 		return status;
 	if (infer->spatial == 2 && conv->size.count == 3 && conv->size.size[0] != 1)

@@ -24,7 +24,7 @@ static enum hilum_status infer(const void *settings, struct hl_infer *infer, str
 	struct hl_shape out = infer->in[0];
 	enum hilum_status status = hl_infer_begin(infer, error);
 	if (!status)
-		status = hl_axes_check("pad", &pad->pad, infer->spatial, error);
+		status = hl_axes_check("pad", &pad->pad, 0, error);
 	if (status)
 		return status;
 	struct hl_axes axes = axes_of(settings, infer->spatial);

@@ -55,11 +55,11 @@ enum hilum_status hl_pool_infer(const void *options, struct hl_infer *infer, str
 	struct hl_shape out;
 	enum hilum_status status = hl_infer_begin(infer, error);
 	if (!status)
-		status = hl_axes_check("size", &pool->size, infer->spatial, error);
+		status = hl_axes_check("size", &pool->size, 1, error);
 	if (!status)
-		status = hl_axes_check("stride", &pool->stride, infer->spatial, error);
+		status = hl_axes_check("stride", &pool->stride, 1, error);
 	if (!status)
-		status = hl_axes_check("pad", &pool->pad, infer->spatial, error);
+		status = hl_axes_check("pad", &pool->pad, 0, error);
 	if (status)
 		return status;
 	struct hl_window window = hl_pool_window(pool, infer->spatial);

@@ -8,9 +8,10 @@ static float sigmoid(float x, const void *options)
 	return 1 / (1 + expf(-x));
 }
 
-static float slope(float y, const void *options)
+/* From the input, because a bf16 output near one holds too little of its distance to one. */
+static float slope(float x, const void *options)
 {
-	(void)options;
+	float y = sigmoid(x, options);
 	return y * (1 - y);
 }
 
@@ -21,7 +22,7 @@ static void forward(const struct hl_call *call)
 
 static void backward(const struct hl_call *call)
 {
-	hl_map_backward(call, call->out, slope);
+	hl_map_backward(call, call->in[0], slope);
 }
 
 const struct hl_op hl_op_sigmoid = {
@@ -31,7 +32,7 @@ const struct hl_op hl_op_sigmoid = {
     .inputs_min = 1,
     .inputs_max = 1,
     .in_place = true,
-    .keeps_output = true,
+    .keeps_input = true,
     .infer = hl_infer_same,
     .forward = forward,
     .backward = backward,
