@@ -220,7 +220,12 @@ static enum hilum_status print_corrected(const struct hilum_scores *scores, FILE
 	if (!all)
 		qsort(order, table->n, sizeof(*order), worst_first);
 	int name = widest(table, 6, 16);
-	fputs("\nCorrected probabilities: what the model gave to the class that is true.\n", file);
+	fputs("\nCorrected probabilities: what the model gave to the class that is true", file);
+	if (table->classes == 2) {
+		fputs("; predicted: to class ", file);
+		put(file, table->names[1], columns(table->names[1]), false);
+	}
+	fputs(".\n", file);
 	if (!all)
 		fprintf(file, "The %d worst of %zu cases:\n", WORST_SHOWN, table->n);
 	put(file, "id", table->id ? ID_WIDTH : 8, false);

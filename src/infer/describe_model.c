@@ -22,11 +22,12 @@ struct description {
 
 static const char *const types[] = {[HL_F32] = "fp32", [HL_BF16] = "bf16"};
 
+/* Trained ones of a node, or of all (-1); the slab has room between them. */
 static int64_t node_parameters(const struct hl_graph *graph, int32_t node)
 {
 	int64_t count = 0;
 	for (int32_t i = 0; i < graph->params; i++)
-		if (graph->param[i].node == node && graph->param[i].spec.trained)
+		if ((node < 0 || graph->param[i].node == node) && graph->param[i].spec.trained)
 			count += graph->param[i].count;
 	return count;
 }
@@ -69,7 +70,7 @@ static json_t *model_json(const struct description *this, const char *path)
 	    json_pack("{s:s, s:o?, s:o, s:s*, s:s, s:s, s:I, s:I, s:s*, s:o, s:O?, s:O?, s:{s:I, s:I, s:I}, s:O?, s:b}",
 	              "kind", "model", "path", json_string(path), "classes", classes, "positive",
 	              model->class_count == 2 ? model->classes[1] : NULL, "input", this->input, "weights_hash",
-	              this->hash, "parameters", (json_int_t)model->graph->trained, "flops",
+	              this->hash, "parameters", (json_int_t)node_parameters(model->graph, -1), "flops",
 	              (json_int_t)hl_graph_flops(model->graph), "architecture", this->arch.data, "layers",
 	              layers_json(this), "recipe", this->recipe, "provenance", this->provenance, "split", "train",
 	              (json_int_t)part_size(this, "train"), "val", (json_int_t)part_size(this, "val"), "test",
@@ -97,7 +98,8 @@ static void print_summary(const struct description *this, const char *path, FILE
 		fputs(model->class_count == 2 && i == 1 ? " (positive)" : "", file);
 	}
 	fprintf(file, "\n  input        %s\n  parameters   %lld (weights %s)\n  arithmetic   %.3g Gflop a picture\n",
-	        this->input, (long long)model->graph->trained, this->hash, (double)hl_graph_flops(model->graph) * 1e-9);
+	        this->input, (long long)node_parameters(model->graph, -1), this->hash,
+	        (double)hl_graph_flops(model->graph) * 1e-9);
 	if (hl_model_recipe(model, &recipe, NULL)) {
 		fputs("  recipe       none that fits: it cannot predict\n", file);
 		return;

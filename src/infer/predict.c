@@ -7,6 +7,7 @@
 #include "nn/loss.h"
 #include "nn/plan.h"
 
+#include <math.h>
 #include <string.h>
 
 #define DEFAULT_BATCH 16
@@ -30,6 +31,15 @@ enum hilum_status hl_model_recipe(const struct hilum_model *model, struct hl_rec
 		               needs);
 	}
 	*out = recipe;
+	return HILUM_OK;
+}
+
+enum hilum_status hl_check_logits(const float *logits, int64_t count, struct hilum_error *error)
+{
+	for (int64_t i = 0; i < count; i++)
+		if (!isfinite(logits[i]))
+			return hl_fail(error, HILUM_ERROR_DATA,
+			               "the network's answer is not a finite number: its weights are out of bounds");
 	return HILUM_OK;
 }
 
@@ -79,6 +89,9 @@ static enum hilum_status run(struct hl_loader *loader, struct hl_plan *plan, con
 		if (count > total - done)
 			return hl_fail(error, HILUM_ERROR_INTERNAL, "the loader gave more cases than it has");
 		const float *logits = hl_plan_forward(plan, batch->images, false, 0, 0);
+		status = hl_check_logits(logits, batch->count * outputs, error);
+		if (status)
+			return status;
 		hl_probabilities(logits, batch->count, outputs, out->probability + done * (size_t)out->classes);
 		memcpy(out->index + done, batch->index, count * sizeof(*out->index));
 		done += count;

@@ -8,6 +8,9 @@
 /* The recipe stored in a model; HILUM_ERROR_FORMAT where there is none or it does not fit the network's input. */
 enum hilum_status hl_model_recipe(const struct hilum_model *model, struct hl_recipe *out, struct hilum_error *error);
 
+/* HILUM_ERROR_DATA unless all are finite: weights that overflow must not pass for a finding or its absence. */
+enum hilum_status hl_check_logits(const float *logits, int64_t count, struct hilum_error *error);
+
 struct hl_predict_options {
 	int64_t batch;   /* 0: 16 */
 	int32_t threads; /* 0: hl_cpu_count() */

@@ -6,8 +6,6 @@
 #include "nn/loss.h"
 #include "nn/plan.h"
 
-#include <math.h>
-
 #define SESSION_BATCH_MAX 4096
 
 struct hilum_session {
@@ -108,14 +106,14 @@ enum hilum_status hilum_session_open(const struct hilum_model *model, const stru
 /* From the session's 8-bit image. Weights that overflow must not pass for a negative finding. */
 static enum hilum_status predict(struct hilum_session *session, struct hilum_prediction *out, struct hilum_error *error)
 {
-	int32_t classes = session->model->class_count, best = 0;
+	int32_t classes = session->model->class_count, outputs = (int32_t)hl_plan_outputs(session->plan), best = 0;
+	struct hilum_prediction result = {.count = classes};
 	hl_recipe_normalise(&session->recipe, session->image, session->input);
 	const float *logits = hl_plan_forward(session->plan, session->input, false, 0, 0);
-	struct hilum_prediction result = {.count = classes};
-	hl_probabilities(logits, 1, (int32_t)hl_plan_outputs(session->plan), result.probabilities);
-	for (int32_t c = 0; c < classes; c++)
-		if (!isfinite(result.probabilities[c]))
-			return hl_fail(error, HILUM_ERROR_DATA, "the network's answer is not a number");
+	enum hilum_status status = hl_check_logits(logits, outputs, error);
+	if (status)
+		return status;
+	hl_probabilities(logits, 1, outputs, result.probabilities);
 	for (int32_t c = 1; c < classes; c++)
 		if (result.probabilities[c] > result.probabilities[best])
 			best = c;
