@@ -90,7 +90,10 @@ static enum hilum_status read_row(struct parser *parser, size_t *columns)
 			status = add_field(parser, field);
 		if (status)
 			return status;
-		++*columns;
+		/* Here, so that a header without end costs nothing. */
+		if (++*columns > COLUMNS_MAX)
+			return hl_fail(parser->error, HILUM_ERROR_LIMIT, "%s: line %zu: more than %d columns",
+			               parser->name, parser->line, COLUMNS_MAX);
 		more = *parser->at == ',';
 		if (parser->at < parser->end && *parser->at == '\r' && parser->at[1] == '\n')
 			parser->at++;
@@ -115,8 +118,6 @@ static bool skip_blank_line(struct parser *parser)
 
 static enum hilum_status check_header(const struct parser *parser, size_t columns)
 {
-	if (columns > COLUMNS_MAX)
-		return hl_fail(parser->error, HILUM_ERROR_LIMIT, "%s: more than %d columns", parser->name, COLUMNS_MAX);
 	for (size_t i = 0; i < columns; i++)
 		for (size_t j = 0; j < i; j++)
 			if (*parser->field[i] && strcmp(parser->field[i], parser->field[j]) == 0)

@@ -22,6 +22,10 @@ struct sample {
 size_t samples_make(struct sample *samples);
 void samples_free(struct sample *samples, size_t count);
 
+/* Sets the checksums of a damaged PNG's chunks right, as far as chunks can be made out, so that damage gets past them.
+ */
+void sample_repair_png(uint8_t *bytes, size_t length);
+
 /* A hostile file. refused: it must be; otherwise it is sound and only costs much. */
 struct bomb {
 	const char *name;

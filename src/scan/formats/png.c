@@ -97,18 +97,31 @@ static struct layout choose_layout(const struct spng_ihdr *header, bool transpar
 }
 
 /* Alpha (the last sample) over black: value * alpha / full scale, rounded. */
-static void composite_u8(const uint8_t *in, uint8_t *out, size_t pixels, size_t channels)
+static inline void composite_u8(const uint8_t *in, uint8_t *out, size_t pixels, size_t channels)
 {
 	for (size_t i = 0; i < pixels; i++, in += channels + 1, out += channels)
 		for (size_t c = 0; c < channels; c++)
 			out[c] = (uint8_t)(((unsigned)in[c] * in[channels] + 127) / 255);
 }
 
-static void composite_u16(const uint16_t *in, uint16_t *out, size_t pixels, size_t channels)
+static inline void composite_u16(const uint16_t *in, uint16_t *out, size_t pixels, size_t channels)
 {
 	for (size_t i = 0; i < pixels; i++, in += channels + 1, out += channels)
 		for (size_t c = 0; c < channels; c++)
 			out[c] = (uint16_t)(((uint32_t)in[c] * in[channels] + 32767) / 65535);
+}
+
+/* A loop for each number of channels, so that the compiler knows it. */
+static void composite(const void *in, void *out, size_t pixels, const struct layout *layout)
+{
+	if (layout->type == HL_VOXEL_U8 && layout->channels == 1)
+		composite_u8(in, out, pixels, 1);
+	else if (layout->type == HL_VOXEL_U8)
+		composite_u8(in, out, pixels, 3);
+	else if (layout->channels == 1)
+		composite_u16(in, out, pixels, 1);
+	else
+		composite_u16(in, out, pixels, 3);
 }
 
 static enum hilum_status decode_pixels(spng_ctx *context, const struct layout *layout, struct hl_volume *volume,
@@ -135,10 +148,8 @@ static enum hilum_status decode_pixels(spng_ctx *context, const struct layout *l
 		code = spng_decode_chunks(context);
 	if (code)
 		status = fail_spng(error, code);
-	else if (samples != volume->voxels && layout->type == HL_VOXEL_U8)
-		composite_u8(samples, volume->voxels, pixels, (size_t)layout->channels);
 	else if (samples != volume->voxels)
-		composite_u16(samples, volume->voxels, pixels, (size_t)layout->channels);
+		composite(samples, volume->voxels, pixels, layout);
 	if (samples != volume->voxels)
 		hl_free(samples);
 	return status;
