@@ -48,10 +48,10 @@ struct hl_call {
 	float *param[HL_PARAMS_MAX];  /* forward may write those that are not trained, when training */
 	const struct hl_tensor *dout; /* backward: gradient of the loss by the output */
 	const struct hl_tensor *din[HL_INPUTS_MAX]; /* backward overwrites each that is not NULL */
-	float *dparam[HL_PARAMS_MAX];               /* backward overwrites each that is not NULL */
-	void *saved, *scratch;                      /* 64-byte aligned; saved is NULL where no backward will follow */
-	bool training;                              /* batch statistics and dropout on */
-	uint64_t seed;                              /* for dropout: stream (seed, step, node, HL_RANDOM_DROPOUT) */
+	float *dparam[HL_PARAMS_MAX]; /* overwritten likewise; those of trained ones are all there or all NULL */
+	void *saved, *scratch;        /* 64-byte aligned; saved is NULL where no backward will follow */
+	bool training;                /* batch statistics and dropout on */
+	uint64_t seed;                /* for dropout: stream (seed, step, node, HL_RANDOM_DROPOUT) */
 	uint32_t step, node;
 };
 

@@ -294,7 +294,7 @@ void session_backward(struct session *session, struct values *values, bool train
 	if (session->ask.in_place)
 		call.din[0] = &in_place;
 	for (int i = 0; i < shapes->params; i++) {
-		bool skip = session->ask.skip_dparam || session->ask.skip_param >> i & 1;
+		bool skip = session->ask.skip_dparam || session->ask.omit_dparam;
 		memset(session->dparam[i], 0xff, (size_t)values->param_count[i] * sizeof(float));
 		call.dparam[i] = skip || !shapes->param[i].trained ? NULL : session->dparam[i];
 	}

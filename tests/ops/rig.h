@@ -35,10 +35,10 @@ void values_coarsen(struct values *values);
 struct ask {
 	const struct hl_backend *backend;
 	enum hl_type type;
-	bool training;       /* compiled with a backward */
-	unsigned skip_din;   /* bit i: no gradient by input i */
-	bool skip_dparam;    /* no gradient by any parameter is compiled */
-	unsigned skip_param; /* bit i: none is asked for in the call */
+	bool training;     /* compiled with a backward */
+	unsigned skip_din; /* bit i: no gradient by input i */
+	bool skip_dparam;  /* no gradient by any parameter is compiled */
+	bool omit_dparam;  /* none is asked for in the call either way */
 	bool in_place;
 	bool coarse; /* on inputs full of ties and zeros */
 	int32_t threads;
