@@ -63,7 +63,7 @@ void hl_phantom_patient(struct hl_canvas *canvas, bool neighbour, struct hl_pati
 	struct hl_random random = hl_canvas_stream(canvas, HL_PART_PATIENT);
 	double size = hl_random_range(&random, 0.9, 1.08);
 	*patient = (struct hl_patient){0};
-	patient->level = hl_random_range(&random, 0.08, 0.99);
+	patient->level = hl_random_range(&random, 0.08, 0.96);
 	patient->width = size * hl_random_range(&random, 0.94, 1.06);
 	patient->depth = size * hl_random_range(&random, 0.80, 1.0);
 	patient->fat = hl_random_normal(&random) * 9 + 5;
@@ -89,7 +89,7 @@ void hl_phantom_patient(struct hl_canvas *canvas, bool neighbour, struct hl_pati
 	double slice = hl_random_range(&random, 3, 6) / 220;
 	/* A radiographer sets the field of view about the body, sometimes about the lungs alone. */
 	double body = 2 * (hl_phantom_between(body_x[5], 1, patient->level) * patient->width + patient->fat);
-	if (hl_random_uniform(&random) < 0.45)
+	if (hl_random_uniform(&random) < 0.6)
 		field *= 0.86;
 	canvas->pixel = fmin(fmax(body * field, 250), 480) / canvas->size;
 	if (neighbour)

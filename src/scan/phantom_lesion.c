@@ -133,17 +133,17 @@ void hl_phantom_lesion(struct hl_canvas *canvas, bool neighbour, struct hl_lesio
 {
 	struct hl_random random = hl_canvas_stream(canvas, HL_PART_LESION);
 	struct shape shape = {0};
-	/* Log-normal, median 22 mm, cut to 6 .. 45 mm. */
+	/* Log-normal, median 26 mm, cut to 6 .. 45 mm. */
 	double diameter;
 	do
-		diameter = 22 * hl_phantom_exp(0.34 * hl_random_normal(&random));
+		diameter = 26 * hl_phantom_exp(0.28 * hl_random_normal(&random));
 	while (diameter < 6 || diameter > 45);
 	double kind = hl_random_uniform(&random), glassy = hl_random_uniform(&random),
 	       where = hl_random_uniform(&random);
 	struct hl_lesion lesion = {0};
 	lesion.margin = kind < 0.3 ? HL_MARGIN_SMOOTH : kind < 0.6 ? HL_MARGIN_LOBULATED : HL_MARGIN_SPICULATED;
-	lesion.density = glassy < 0.78   ? HL_DENSITY_SOLID
-	                 : glassy < 0.93 ? HL_DENSITY_PART_SOLID
+	lesion.density = glassy < 0.80   ? HL_DENSITY_SOLID
+	                 : glassy < 0.94 ? HL_DENSITY_PART_SOLID
 	                                 : HL_DENSITY_GROUND_GLASS;
 	double wave = lesion.margin == HL_MARGIN_SMOOTH ? 0.02 : lesion.margin == HL_MARGIN_LOBULATED ? 0.085 : 0.05;
 	for (int k = 2; k < 7; k++) {
@@ -154,9 +154,9 @@ void hl_phantom_lesion(struct hl_canvas *canvas, bool neighbour, struct hl_lesio
 	shape.angle = hl_random_range(&random, 0, HL_PI);
 	double cut = hl_random_range(&random, 0.82, 0.99);
 
-	/* A quarter touch the pleura or the mediastinum; where the lung is too small for the lesion, it shrinks. */
+	/* A fifth touch the pleura or the mediastinum; where the lung is too small for the lesion, it shrinks. */
 	struct hl_point place = {0, 0};
-	double least = where < 0.25 ? 0.7 : 0.97, most = where < 0.25 ? 0.95 : 1;
+	double least = where < 0.2 ? 0.7 : 0.97, most = where < 0.2 ? 0.95 : 1;
 	while (!find_place(canvas, &random, 0.5 * diameter, least, most, &place) && diameter > 6) {
 		diameter = fmax(0.85 * diameter, 6);
 		least = 0.62;

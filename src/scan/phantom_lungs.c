@@ -144,7 +144,7 @@ static void draw_tree(struct hl_canvas *canvas, const struct hl_patient *patient
 			struct hl_space from = tree.hilum;
 			from.z += 50 * up;
 			from.y += hl_random_range(&random, -10, 12);
-			struct branch branch = {from, unit(along), caliber * hl_random_range(&random, 2.2, 4.3),
+			struct branch branch = {from, unit(along), caliber * hl_random_range(&random, 2.0, 3.7),
 			                        root % 2 == 0};
 			grow_from(&tree, branch);
 		}
