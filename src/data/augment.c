@@ -93,7 +93,9 @@ enum hilum_status hl_augment_parse(const char *text, struct hl_augment *out, str
 {
 	struct hl_augment augment = {0};
 	enum hilum_status status = HILUM_OK;
-	char *copy = hl_strdup(text ? text : "none");
+	if (!text)
+		text = "none";
+	char *copy = hl_strdup(text);
 	if (!copy)
 		return hl_fail_memory(error, strlen(text), "--augment");
 	hilum_options_init(option_table, &augment);

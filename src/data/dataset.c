@@ -267,7 +267,7 @@ static int compare_names(const void *a, const void *b)
 static enum hilum_status sort_found(struct hl_collect *collect, const char *path, struct hilum_error *error)
 {
 	char *unsorted[HILUM_CLASSES_MAX];
-	int32_t place[HILUM_CLASSES_MAX];
+	int32_t place[HILUM_CLASSES_MAX] = {0};
 	memcpy(unsorted, collect->origins, sizeof(unsorted));
 	qsort(collect->origins, (size_t)collect->origin_count, sizeof(*collect->origins), compare_names);
 	for (int32_t i = 0; i < collect->origin_count; i++)

@@ -132,6 +132,19 @@ static void resamples(void **state)
 	apply(&bench, &augment, 5);
 	for (size_t i = 0; i < bench.bytes; i++)
 		assert_true(abs(bench.in[i] - bench.out[i]) <= 1);
+	/* Mirrored about the very centre. */
+	augment.flip = true;
+	bool mirrored = false;
+	for (uint32_t index = 0; index < 20; index++) {
+		apply(&bench, &augment, index);
+		bool flipped = abs(bench.out[0] - bench.in[0]) > 1;
+		mirrored = mirrored || flipped;
+		for (int y = 0; y < 64; y++)
+			for (int x = 0; x < 64; x++)
+				assert_true(abs(bench.out[y * 64 + x] - bench.in[y * 64 + (flipped ? 63 - x : x)]) <=
+				            1);
+	}
+	assert_true(mirrored);
 	/* An even grey stays even inside, whatever the turn and zoom; outside is 0. */
 	memset(bench.in, 100, bench.bytes);
 	augment = parsed("rotate=180,zoom=1,shift=0.5,flip,quarter");
