@@ -9,6 +9,7 @@
 
 #include <cmocka.h>
 
+#include "base/memory.h"
 #include "base/random.h"
 #include "nn/backend.h"
 #include "nn/ops/options.h"
@@ -495,6 +496,33 @@ static void test_backends_narrowed(void **state)
 	assert_ptr_equal(list[0], &hl_backend_reference);
 }
 
+/* A widened primitive takes two allocations; whichever fails, nothing leaks and out is left alone. */
+static void test_no_memory(void **state)
+{
+	struct hl_infer shapes = {.inputs = 1, .in = {{1, 1, 4, 4, 3}}, .spatial = 2};
+	const struct hl_op *op = hl_op_find("relu");
+	struct hl_compile request = {.op = op, .shapes = &shapes, .type = HL_BF16, .threads = 1};
+	int refused = 0;
+	(void)state;
+	assert_int_equal(op->infer(NULL, &shapes, NULL), HILUM_OK);
+	for (int64_t countdown = 0; countdown < 5; countdown++) {
+		struct hl_primitive *primitive = NULL;
+		struct hilum_error error = {0};
+		hl_memory_fail_after(countdown);
+		enum hilum_status status = hl_backend_reference.compile(&request, &primitive, &error);
+		hl_memory_fail_after(-1);
+		if (status) {
+			assert_int_equal(status, HILUM_ERROR_MEMORY);
+			assert_int_equal(error.code, HILUM_ERROR_MEMORY);
+			assert_null(primitive);
+			refused++;
+		} else {
+			primitive->destroy(primitive);
+		}
+	}
+	assert_int_equal(refused, 2);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -511,6 +539,7 @@ int main(void)
 	    cmocka_unit_test(test_flatten_order),
 	    cmocka_unit_test(test_softmax_large),
 	    cmocka_unit_test(test_nan_passes_relu),
+	    cmocka_unit_test(test_no_memory),
 	    cmocka_unit_test(test_backends_narrowed),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

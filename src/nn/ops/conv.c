@@ -211,7 +211,7 @@ static void row_times_matrix(const float *row, const float *matrix, int64_t rows
 static double *after_packed(const struct geometry *g, void *scratch)
 {
 	size_t bytes = (size_t)(g->out.c * g->inputs * g->taps) * sizeof(float);
-	return (double *)((char *)scratch + (bytes + sizeof(double) - 1) / sizeof(double) * sizeof(double));
+	return (void *)((char *)scratch + (bytes + sizeof(double) - 1) / sizeof(double) * sizeof(double));
 }
 
 static void forward(const struct hl_call *call)
