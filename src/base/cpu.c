@@ -86,12 +86,15 @@ static bool read_number(const char *folder, const char *file, double *out)
 
 static void cpu_limit_v2(const char *folder, void *context)
 {
-	char path[PATH_MAX + 128], text[64];
+	char path[PATH_MAX + 128], text[64], *end;
 	double quota, period, *cores = context;
 
 	snprintf(path, sizeof(path), "%s/cpu.max", folder);
-	if (!read_text(path, text, sizeof(text)) || sscanf(text, "%lf %lf", &quota, &period) != 2)
+	if (!read_text(path, text, sizeof(text)))
 		return;
+	/* "max 100000" where there is no limit. */
+	quota = strtod(text, &end);
+	period = end != text ? strtod(end, NULL) : 0;
 	if (quota > 0 && period > 0 && quota / period < *cores)
 		*cores = quota / period;
 }

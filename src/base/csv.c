@@ -6,6 +6,7 @@
 #include "base/file.h"
 #include "base/memory.h"
 
+#define MARK "\xef\xbb\xbf" /* the byte order mark in UTF-8 */
 #define BYTES_MAX ((size_t)256 << 20)
 #define COLUMNS_MAX 4096
 #define FIELDS_MAX ((size_t)32 << 20)
@@ -162,8 +163,8 @@ static enum hilum_status parse(const char *name, char *text, size_t length, stru
 
 	if (memchr(text, '\0', length))
 		return hl_fail(error, HILUM_ERROR_FORMAT, "%s: a NUL byte: not a text table", name);
-	if (length >= 3 && memcmp(text, "\xef\xbb\xbf", 3) == 0)
-		parser.at += 3;
+	if (strncmp(text, MARK, strlen(MARK)) == 0)
+		parser.at += strlen(MARK);
 	status = read_table(&parser, &columns, &rows);
 	if (status) {
 		hl_free(parser.field);
@@ -229,7 +230,8 @@ enum hilum_status hl_csv_append(struct hl_buffer *buffer, const char *field, str
 {
 	enum hilum_status status;
 
-	if (!strpbrk(field, ",\"\r\n"))
+	/* A mark that opens a table's first field would be skipped as the table's own. */
+	if (!strpbrk(field, ",\"\r\n") && strncmp(field, MARK, strlen(MARK)) != 0)
 		return hl_buffer_append(buffer, field, strlen(field), error);
 	status = hl_buffer_append(buffer, "\"", 1, error);
 	while (!status && *field) {

@@ -57,37 +57,36 @@ static void tidy(char *text, bool cut)
 enum hilum_status hl_fail(struct hilum_error *error, enum hilum_status code, const char *format, ...)
 {
 	/* Formatted aside, so that an argument may point into the message that it replaces. */
-	char message[sizeof(error->message)];
+	struct hilum_error fresh = {.code = code};
 	va_list arguments;
 	int written;
 
 	if (!error)
 		return code;
 	va_start(arguments, format);
-	written = vsnprintf(message, sizeof(message), format, arguments);
+	written = vsnprintf(fresh.message, sizeof(fresh.message), format, arguments);
 	va_end(arguments);
 	if (written < 0)
-		message[0] = '\0';
-	tidy(message, written >= (int)sizeof(message));
-	error->code = code;
-	memcpy(error->message, message, sizeof(message));
+		fresh.message[0] = '\0';
+	tidy(fresh.message, written >= (int)sizeof(fresh.message));
+	*error = fresh;
 	return code;
 }
 
 enum hilum_status hl_prefix(struct hilum_error *error, enum hilum_status code, const char *format, ...)
 {
-	char prefix[sizeof(error->message)];
+	struct hilum_error prefix = {.code = code};
 	va_list arguments;
 
 	if (!error)
 		return code;
 	va_start(arguments, format);
-	if (vsnprintf(prefix, sizeof(prefix), format, arguments) < 0)
-		prefix[0] = '\0';
+	if (vsnprintf(prefix.message, sizeof(prefix.message), format, arguments) < 0)
+		prefix.message[0] = '\0';
 	va_end(arguments);
 	if (error->code != HILUM_OK)
 		code = error->code;
-	return hl_fail(error, code, "%s: %s", prefix, error->message);
+	return hl_fail(error, code, "%s: %s", prefix.message, error->message);
 }
 
 enum hilum_status hl_fail_memory(struct hilum_error *error, size_t bytes, const char *what)

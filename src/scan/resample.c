@@ -61,13 +61,17 @@ static enum hilum_status filter_make(struct filter *filter, int32_t in, int32_t 
 	size_t weights;
 
 	filter->taps = (size_t)ceil(stretch) * 2 + 1;
-	if (!hl_mul_size((size_t)out, filter->taps, &weights))
-		return hl_fail(error, HILUM_ERROR_LIMIT, "resampling %d to %d", in, out);
+	if (!hl_mul_size((size_t)out, filter->taps, &weights)) {
+		hl_fail(error, HILUM_ERROR_LIMIT, "resampling %d to %d", in, out);
+		return HILUM_ERROR_LIMIT;
+	}
 	filter->first = hl_alloc((size_t)out, sizeof(*filter->first));
 	filter->count = hl_alloc((size_t)out, sizeof(*filter->count));
 	filter->weight = hl_alloc(weights, sizeof(*filter->weight));
-	if (!filter->first || !filter->count || !filter->weight)
-		return hl_fail_memory(error, weights * sizeof(*filter->weight), "resampling weights");
+	if (!filter->first || !filter->count || !filter->weight) {
+		hl_fail_memory(error, weights * sizeof(*filter->weight), "resampling weights");
+		return HILUM_ERROR_MEMORY;
+	}
 	fill_weights(filter, in, out);
 	return HILUM_OK;
 }
@@ -140,6 +144,8 @@ enum hilum_status hl_resize(const float *in, int32_t in_width, int32_t in_height
 			status = hl_fail_memory(error, between * sizeof(*rows), "resampled rows");
 			goto out;
 		}
+		for (size_t y = 0; y < (size_t)in_height; y++)
+			row(&across, in + y * in_row, (size_t)channels, rows + y * out_row, (size_t)out_width);
 	}
 	if (in_height != out_height) {
 		status = filter_make(&down, in_height, out_height, error);
@@ -150,14 +156,10 @@ enum hilum_status hl_resize(const float *in, int32_t in_width, int32_t in_height
 			status = hl_fail_memory(error, out_row * sizeof(*sum), "a row of sums");
 			goto out;
 		}
-	}
-	if (in_width != out_width)
-		for (size_t y = 0; y < (size_t)in_height; y++)
-			row(&across, in + y * in_row, (size_t)channels, rows + y * out_row, (size_t)out_width);
-	if (in_height != out_height)
-		columns(&down, in_width != out_width ? rows : in, out_row, sum, out, (size_t)out_height);
-	else if (in_width == out_width)
+		columns(&down, rows ? rows : in, out_row, sum, out, (size_t)out_height);
+	} else if (!rows) {
 		memcpy(out, in, between * sizeof(*out));
+	}
 out:
 	if (rows != out)
 		hl_free(rows);

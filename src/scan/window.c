@@ -49,7 +49,7 @@ void hl_window_slice(const struct hl_volume *volume, int32_t z, struct hl_window
 	size_t samples = (size_t)volume->channels;
 	size_t first = (size_t)z * pixels * samples;
 	float low = 0.0f, width = (float)volume->maximum;
-	float chunk[CHUNK * 3];
+	float chunk[CHUNK * 3] = {0};
 
 	if (volume->unit == HL_UNIT_HOUNSFIELD) {
 		low = (float)(window.center - window.width / 2);

@@ -5,7 +5,7 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t length);
 
-/* The table as text; blank lines are skipped on reading, so one-column tables with empty fields do not come back. */
+/* Not for tables of one column: an empty field is a blank line there, which is skipped on reading. */
 static bool write_table(const struct hl_csv *csv, struct hl_buffer *out)
 {
 	for (size_t i = 0; i < (csv->rows + 1) * csv->columns; i++) {

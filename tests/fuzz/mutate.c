@@ -190,27 +190,32 @@ static size_t damage(struct hl_random *random, uint8_t *bytes, size_t length)
 
 static bool mutate_kind(const struct sample *samples, size_t count, enum sample_kind kind, long files, uint64_t seed)
 {
-	size_t own[SAMPLES_MAX], own_count = 0;
+	size_t own[SAMPLES_MAX] = {0}, own_count = 0;
 	long read = 0, failed = 0;
 
 	for (size_t i = 0; i < count; i++)
 		if (samples[i].kind == kind)
 			own[own_count++] = i;
-	for (long i = 0; i < files; i++) {
+	for (long i = 0; i < files && own_count > 0; i++) {
 		const struct sample *sample = &samples[own[(size_t)i % own_count]];
 		struct hl_random random = hl_random_stream(seed, (uint32_t)kind, (uint32_t)i, HL_RANDOM_TEST);
-		uint8_t *bytes = malloc(sample->length);
+		uint8_t *work = malloc(sample->length), *bytes;
 		enum verdict verdict;
 		size_t length;
-		if (!bytes)
+		if (!work)
 			return false;
-		memcpy(bytes, sample->bytes, sample->length);
-		length = damage(&random, bytes, sample->length);
+		memcpy(work, sample->bytes, sample->length);
+		length = damage(&random, work, sample->length);
 		/* Half of the PNGs, so that both the checksums and what lies behind them are tried. */
 		if (kind == SAMPLE_PNG && hl_random_below(&random, 2))
-			sample_repair_png(bytes, length);
+			sample_repair_png(work, length);
 		/* Exactly as long as it claims, so that a sanitizer sees a read beyond it. */
-		bytes = realloc(bytes, length ? length : 1);
+		bytes = malloc(length ? length : 1);
+		if (bytes)
+			memcpy(bytes, work, length);
+		free(work);
+		if (!bytes)
+			return false;
 		snprintf(now_reading, sizeof(now_reading), "mutant %ld of %s %s, seed %llu", i, kind_names[kind],
 		         sample->name, (unsigned long long)seed);
 		failed += !feed(kind, bytes, length, &verdict);

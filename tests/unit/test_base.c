@@ -293,16 +293,14 @@ static void test_csv_limits(void **state)
 /* Whatever is written by hl_csv_append comes back from hl_csv_parse. */
 static void test_csv_round_trip(void **state)
 {
-	static const char *const fields[] = {"plain", "", "a,b", "\"", "\"\"", "a\"b\"", "line\nline", "cr\r", " x "};
+	static const char *const fields[] = {"\xef\xbb\xbfx", "plain",  "",           "a,b",  "\"",
+	                                     "\"\"",          "a\"b\"", "line\nline", "cr\r", " x "};
 	size_t count = sizeof(fields) / sizeof(*fields);
 	struct hl_buffer buffer;
 	struct hl_csv csv;
 
 	(void)state;
 	hl_buffer_init(&buffer, 1000);
-	for (size_t i = 0; i < count; i++)
-		hl_buffer_print(&buffer, NULL, "%sc%zu", i ? "," : "", i);
-	hl_buffer_append(&buffer, "\n", 1, NULL);
 	for (size_t i = 0; i < count; i++) {
 		if (i)
 			hl_buffer_append(&buffer, ",", 1, NULL);
@@ -310,7 +308,7 @@ static void test_csv_round_trip(void **state)
 	}
 	assert_int_equal(hl_csv_parse("t", buffer.data, buffer.length, &csv, NULL), HILUM_OK);
 	for (size_t i = 0; i < count; i++)
-		assert_string_equal(hl_csv_get(&csv, 0, i), fields[i]);
+		assert_string_equal(csv.field[i], fields[i]);
 	hl_csv_free(&csv);
 	hl_buffer_free(&buffer);
 	hl_buffer_init(&buffer, 4);

@@ -90,7 +90,7 @@ static int map(thandle_t handle, void **base, toff_t *size)
 
 	if (!memory->bytes)
 		return 0;
-	*base = (void *)(uintptr_t)memory->bytes;
+	memcpy(base, &memory->bytes, sizeof(*base));
 	*size = memory->length;
 	return 1;
 }

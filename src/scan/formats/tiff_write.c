@@ -32,7 +32,7 @@ static bool set_tags(TIFF *tiff, const struct hl_volume *volume, int32_t z)
 static bool write_page(TIFF *tiff, const struct hl_volume *volume, int32_t z)
 {
 	size_t row = (size_t)volume->width * (size_t)volume->channels * hl_voxel_size(volume->type);
-	const char *slice = (const char *)volume->voxels + (size_t)z * (size_t)volume->height * row;
+	char *slice = (char *)volume->voxels + (size_t)z * (size_t)volume->height * row;
 	uint32_t rows, strips;
 
 	if (!set_tags(tiff, volume, z) || !TIFFGetField(tiff, TIFFTAG_ROWSPERSTRIP, &rows))
@@ -42,8 +42,7 @@ static bool write_page(TIFF *tiff, const struct hl_volume *volume, int32_t z)
 		uint32_t first = i * rows;
 		uint32_t count = (uint32_t)volume->height - first < rows ? (uint32_t)volume->height - first : rows;
 		/* The predictor works on a copy of a strip: the voxels stay as they are. */
-		void *data = (void *)(uintptr_t)(slice + first * row);
-		if (TIFFWriteEncodedStrip(tiff, i, data, (tmsize_t)(count * row)) < 0)
+		if (TIFFWriteEncodedStrip(tiff, i, slice + first * row, (tmsize_t)(count * row)) < 0)
 			return false;
 	}
 	return TIFFWriteDirectory(tiff) != 0;
