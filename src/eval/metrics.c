@@ -119,7 +119,8 @@ static double ratio(int64_t part, int64_t whole)
  * usual formula. */
 static double correlation(int32_t classes, const int64_t *actual, const int64_t *predicted, int64_t correct, int64_t n)
 {
-	long double both = (long double)correct * n, actuals = (long double)n * n, predictions = (long double)n * n;
+	long double square = (long double)n * n;
+	long double both = (long double)correct * n, actuals = square, predictions = square;
 	for (int32_t c = 0; c < classes; c++) {
 		both -= (long double)actual[c] * predicted[c];
 		actuals -= (long double)actual[c] * actual[c];
