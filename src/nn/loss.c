@@ -18,12 +18,15 @@ static double logistic(double z)
 
 static double log_sum_exp(const float *z, int32_t count)
 {
-	double top = z[0], sum = 0;
+	int32_t top = 0;
+	double rest = 0;
 	for (int32_t k = 1; k < count; k++)
-		top = z[k] > top ? z[k] : top;
+		if (z[k] > z[top])
+			top = k;
 	for (int32_t k = 0; k < count; k++)
-		sum += exp((double)z[k] - top);
-	return top + log(sum);
+		if (k != top)
+			rest += exp((double)z[k] - (double)z[top]);
+	return (double)z[top] + log1p(rest);
 }
 
 /* One class's part of the loss, -(1-p)^gamma log p, and its derivative by p times p. p is given by its logarithm and

@@ -12,8 +12,8 @@ static const struct variant {
 	int optimizer;
 	double ema;
 	const char *augment, *keep;
-	int balance;
-} variants[] = {{"adamw", 2, 0, "medium", NULL, 0}, {"sgd", 0, 0.9, "flip,mixup=0.4", "last", 2}};
+	int balance, precision;
+} variants[] = {{"adamw", 2, 0, "medium", NULL, 0, 0}, {"sgd", 0, 0.9, "flip,mixup=0.4", "last", 2, 1}};
 
 static struct hilum_train_options variant_options(const struct variant *variant, const char *out)
 {
@@ -24,6 +24,7 @@ static struct hilum_train_options variant_options(const struct variant *variant,
 	options.augment = variant->augment;
 	options.keep = variant->keep;
 	options.balance = variant->balance;
+	options.precision = variant->precision;
 	options.clip = 1;
 	return options;
 }
