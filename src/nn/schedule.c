@@ -30,12 +30,11 @@ double hl_schedule_at(const struct hl_schedule *schedule, int64_t step)
 		return onecycle(schedule, step);
 	if (step < schedule->warmup)
 		return schedule->lr * (double)(step + 1) / (double)schedule->warmup;
-	int64_t done = step - schedule->warmup, left = schedule->steps - schedule->warmup;
+	int64_t done = step - schedule->warmup, left = schedule->steps - schedule->warmup, falls;
 	switch (schedule->kind) {
 	case HL_SCHEDULE_STEP:
-		return schedule->step_every > 0
-		           ? schedule->lr * pow(schedule->step_factor, (double)(done / schedule->step_every))
-		           : schedule->lr;
+		falls = schedule->step_every > 0 ? done / schedule->step_every : 0;
+		return schedule->lr * pow(schedule->step_factor, (double)falls);
 	case HL_SCHEDULE_COSINE:
 		return done < left ? anneal(schedule->lr, 0, (double)done / (double)left) : 0;
 	case HL_SCHEDULE_CONSTANT:

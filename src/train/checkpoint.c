@@ -29,9 +29,19 @@ static double from_bits(int64_t bits)
 	return value;
 }
 
+/* Names and texts are only read when a file is written, but their type serves reading too. */
+static char *lend(const char *text)
+{
+	union {
+		const char *given;
+		char *lent;
+	} same = {text};
+	return same.lent;
+}
+
 static struct hl_entry tensor(const char *name, const float *data, int64_t floats)
 {
-	return (struct hl_entry){.name = (char *)(uintptr_t)name,
+	return (struct hl_entry){.name = lend(name),
 	                         .dtype = HL_DTYPE_F32,
 	                         .rank = 1,
 	                         .dims = {floats},
@@ -62,7 +72,7 @@ enum hilum_status hl_checkpoint_write(const char *path, const struct hl_checkpoi
 	                                  [BEST_EPOCH] = at->best_epoch,
 	                                  [SECONDS] = bits_of(at->seconds),
 	                                  [OPTIMIZER_STEP] = optimizer->step};
-	struct hl_entry entry[TENSORS] = {{.name = (char *)(uintptr_t) "position",
+	struct hl_entry entry[TENSORS] = {{.name = lend("position"),
 	                                   .dtype = HL_DTYPE_I64,
 	                                   .rank = 1,
 	                                   .dims = {MEMBERS},
@@ -78,11 +88,11 @@ enum hilum_status hl_checkpoint_write(const char *path, const struct hl_checkpoi
 	char sum[17];
 	checksum(entry, entries, checkpoint->text, sum);
 	struct hl_text text[HL_CHECKPOINT_TEXTS + 2] = {
-	    {(char *)(uintptr_t) "format", (char *)(uintptr_t)FORMAT},
-	    {(char *)(uintptr_t) "checksum", sum},
+	    {lend("format"), lend(FORMAT)},
+	    {lend("checksum"), sum},
 	};
 	for (size_t i = 0; i < HL_CHECKPOINT_TEXTS; i++)
-		text[i + 2] = (struct hl_text){(char *)(uintptr_t)keys[i], (char *)(uintptr_t)checkpoint->text[i]};
+		text[i + 2] = (struct hl_text){lend(keys[i]), lend(checkpoint->text[i])};
 	return hl_safetensors_write(path, entry, entries, text, HL_CHECKPOINT_TEXTS + 2, error);
 }
 

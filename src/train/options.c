@@ -169,9 +169,11 @@ enum hilum_status hl_train_options_check(const struct hilum_train_options *optio
 enum hilum_status hl_train_options_json(const struct hilum_train_options *options, char **out,
                                         struct hilum_error *error)
 {
-	json_t *root = json_object();
+	enum hilum_status status = HILUM_OK;
 	char *text = hl_alloc(TEXT_MAX, 1), *dump = NULL;
-	enum hilum_status status = root && text ? HILUM_OK : hl_fail_memory(error, TEXT_MAX, "options");
+	if (!text)
+		return hl_fail_memory(error, TEXT_MAX, "options");
+	json_t *root = json_object();
 	for (const struct hilum_option *option = hilum_train_option_table; option->name && !status; option++) {
 		status = value_text(option, options, text, error);
 		json_t *value = status ? NULL : json_string(text);
@@ -231,8 +233,13 @@ enum hilum_status hl_train_options_merge(struct hilum_train_options *options, co
 	}
 	hilum_options_init(hilum_train_option_table, &initial);
 	size_t entries = sizeof(hilum_train_option_table) / sizeof(hilum_train_option_table[0]);
-	char *texts = hl_alloc(entries, TEXT_MAX), *now = hl_alloc(TEXT_MAX, 1), *at = texts;
-	enum hilum_status status = texts && now ? HILUM_OK : hl_fail_memory(error, entries * TEXT_MAX, "options");
+	char *texts = hl_alloc(entries + 1, TEXT_MAX); /* the last place is for the value to compare with */
+	if (!texts) {
+		json_decref(root);
+		return hl_fail_memory(error, (entries + 1) * TEXT_MAX, "options");
+	}
+	char *at = texts, *now = texts + entries * TEXT_MAX;
+	enum hilum_status status = HILUM_OK;
 	for (const struct hilum_option *option = hilum_train_option_table; option->name && !status; option++) {
 		if (!matters(option))
 			continue;
@@ -241,7 +248,6 @@ enum hilum_status hl_train_options_merge(struct hilum_train_options *options, co
 		                : hl_fail(error, HILUM_ERROR_FORMAT, "the checkpoint does not say %s", option->name);
 	}
 	json_decref(root);
-	hl_free(now);
 	if (status) {
 		hl_free(texts);
 		return status;
@@ -268,10 +274,11 @@ enum hilum_status hl_train_options_command(const struct hilum_train_options *opt
 {
 	struct hilum_train_options initial;
 	hilum_options_init(hilum_train_option_table, &initial);
-	char *now = hl_alloc(TEXT_MAX, 1), *was = hl_alloc(TEXT_MAX, 1);
-	enum hilum_status status = now && was ? HILUM_OK : hl_fail_memory(error, TEXT_MAX, "options");
-	if (!status)
-		status = hl_buffer_print(out, error, "hilum train ");
+	char *now = hl_alloc(2, TEXT_MAX);
+	if (!now)
+		return hl_fail_memory(error, TEXT_MAX, "options");
+	char *was = now + TEXT_MAX;
+	enum hilum_status status = hl_buffer_print(out, error, "hilum train ");
 	if (!status)
 		status = append_quoted(out, options->data, error);
 	for (const struct hilum_option *option = hilum_train_option_table; option->name && !status; option++) {
@@ -288,6 +295,5 @@ enum hilum_status hl_train_options_command(const struct hilum_train_options *opt
 		}
 	}
 	hl_free(now);
-	hl_free(was);
 	return status;
 }

@@ -341,10 +341,11 @@ static enum hilum_status run_steps(struct hl_trainer *trainer, double *rate, str
 	enum hilum_status status = hl_loader_start(trainer->material->train, (uint32_t)at->epoch, at->step, error);
 	while (!status && at->step < steps) {
 		status = hl_loader_next(trainer->material->train, &batch, error);
-		if (!status && !batch)
-			status = hl_fail(error, HILUM_ERROR_INTERNAL, "the loader ended the epoch early");
-		if (!status)
-			status = step(trainer, batch, error);
+		if (status)
+			break;
+		if (!batch)
+			return hl_fail(error, HILUM_ERROR_INTERNAL, "the loader ended the epoch early");
+		status = step(trainer, batch, error);
 		if (status)
 			break;
 		double time = now(), taken = time - began;
