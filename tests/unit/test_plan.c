@@ -39,7 +39,7 @@ static const struct net {
     /* many readers, also of one node twice, of the input, and in place behind one another */
     {"input 1x6x5x4\nc: conv filters=4 size=3 pad=1\nadd from=c,c,input\ns: sigmoid\ng: gelu from=c\n"
      "concat from=s,g,input,c\nconv filters=3 size=1\nd: dropout rate=0.3\nrelu\ndropout rate=0.2\n"
-     "leakyrelu slope=0.1\nadd from=leakyrelu1,d\nsigmoid\ndropout rate=0.2\npad pad=1\n"
+     "batchnorm\nleakyrelu slope=0.1\nadd from=leakyrelu1,d\nsigmoid\ndropout rate=0.2\npad pad=1\n"
      "conv filters=3 size=3\nadd from=conv3,d,d\nflatten\ndense units=2",
      false},
     /* logits that two heads add up to, one of them also read inside */
@@ -363,7 +363,10 @@ static void check_all(const struct hl_backend *const *backends)
 			    .batch = 3, .type = (enum hl_type)type, .threads = 2, .backends = backends};
 			check_same(&nets[i], &options);
 			options.training = true;
-			for (options.freeze = 0; options.freeze < 4; options.freeze++)
+			check_same(&nets[i], &options);
+			if (backends != reference_only)
+				continue; /* oneDNN takes its time to compile */
+			for (options.freeze = 1; options.freeze < 4; options.freeze++)
 				check_same(&nets[i], &options);
 			options.batch = 1 + type;
 			options.freeze = 0;
@@ -551,7 +554,7 @@ static void test_types(void **state)
 	hl_graph_free(graph);
 }
 
-/* ---- batches, changes ---- */
+/* ---- batches, threads, changes ---- */
 
 static void test_two_plans_on_one_slab(void **state)
 {
@@ -582,6 +585,52 @@ static void test_two_plans_on_one_slab(void **state)
 		free_weights(graph, slab);
 		hl_graph_free(graph);
 	}
+}
+
+/* The same bits at any thread count, on the back ends that are really used. */
+static void test_threads(void **state)
+{
+	struct hl_graph *graph = parse("input 1x40x40x3\nconv filters=32 size=3 pad=1\nbatchnorm\na: relu\n"
+	                               "conv filters=32 size=3 pad=1\nbatchnorm\nadd from=batchnorm2,a\nrelu\n"
+	                               "maxpool size=2\nconv filters=16 size=3\nglobalpool\ndense units=16\nrelu\n"
+	                               "dropout\ndense units=1");
+	float *slab = weights(graph), *images = noise(6 * 40 * 40 * 3, 1), *dlogits = noise(6, 2);
+	float *expected = noise(graph->trained, 3), *gradients = noise(graph->trained, 4);
+	float *before = weights(graph), *after = weights(graph), logits[6];
+	(void)state;
+	for (int type = 0; type < 2; type++)
+		for (int32_t threads = 1; threads <= 4; threads++) {
+			const struct hl_plan_options options = {
+			    .batch = 6, .training = true, .type = (enum hl_type)type, .threads = threads};
+			memcpy(slab, before, (size_t)graph->floats * sizeof(float));
+			struct hl_plan *plan = make(graph, &options, slab);
+			const float *now = hl_plan_forward(plan, images, true, 1, 2);
+			if (threads == 1)
+				memcpy(logits, now, sizeof(logits));
+			assert_true(same_bits(now, logits, 6));
+			hl_plan_backward(plan, dlogits, gradients);
+			hl_plan_destroy(plan);
+			if (threads == 1) {
+				memcpy(expected, gradients, (size_t)graph->trained * sizeof(float));
+				memcpy(after, slab, (size_t)graph->floats * sizeof(float));
+				continue;
+			}
+			for (int32_t i = 0; i < graph->params; i++) {
+				const struct hl_param *param = &graph->param[i];
+				if (!same_bits(slab + param->offset, after + param->offset, param->count) ||
+				    (param->spec.trained &&
+				     !same_bits(gradients + param->offset, expected + param->offset, param->count)))
+					fail_msg("%s, type %d: other bits with %d threads", param->name, type, threads);
+			}
+		}
+	hl_free(images);
+	hl_free(dlogits);
+	hl_free(expected);
+	hl_free(gradients);
+	free_weights(graph, slab);
+	free_weights(graph, before);
+	free_weights(graph, after);
+	hl_graph_free(graph);
 }
 
 /* What a primitive packed must not outlive a change of the parameters. */
@@ -826,6 +875,7 @@ int main(void)
 	    cmocka_unit_test(test_freeze),
 	    cmocka_unit_test(test_types),
 	    cmocka_unit_test(test_two_plans_on_one_slab),
+	    cmocka_unit_test(test_threads),
 	    cmocka_unit_test(test_changed_parameters),
 	    cmocka_unit_test(test_preparation),
 	    cmocka_unit_test(test_backend_names),
