@@ -15,9 +15,14 @@
 #include "nn/backends/onednn.h"
 #include "nn/backends/weight_gradient.h"
 #include "nn/ops/options.h"
+#include <omp.h>
 #include <string.h>
 
 #define CHUNK_BYTES ((int64_t)8 << 20) /* of packed activations, so that they stay in the last-level cache */
+
+#define SHARDS_MIN 2
+#define SHARDS_MAX 16
+#define SHARDS_BYTES ((int64_t)64 << 20) /* of weight gradients waiting to be added */
 
 enum pass { FORWARD, GRADIENT_IN, GRADIENT_WEIGHT, PASSES };
 
@@ -40,6 +45,14 @@ struct stage {
 	int64_t images;
 };
 
+/* Threads that run one primitive at once each need memory objects of their own. */
+struct shard {
+	dnnl_stream_t stream;
+	dnnl_memory_t in, out, weight, bias, workspace;
+	int64_t first;
+	bool rest; /* runs stage[1] */
+};
+
 struct conv {
 	struct hl_primitive primitive;
 	enum hl_type type;
@@ -58,8 +71,10 @@ struct conv {
 	struct hl_onednn_reorder pack[2], unpack; /* weights for FORWARD and GRADIENT_IN; their gradient back */
 	void *weights[2];
 	size_t weights_bytes[2];
-	size_t gradient_bytes; /* weight gradient in oneDNN's format */
-	bool own;              /* gradient is used */
+	int32_t shards; /* of the batch, for oneDNN's weight gradient */
+	struct shard *shard;
+	size_t gradient_bytes, shard_bytes; /* one shard's weight gradient in oneDNN's format, and all its scratch */
+	bool own;                           /* gradient is used */
 	struct hl_wgrad gradient;
 };
 
@@ -219,7 +234,8 @@ static dnnl_status_t make_stage(const struct conv *conv, struct stage *stage, en
 		dims_of(conv->out, conv->spatial, images, dims);
 		if (!status)
 			status = dnnl_memory_desc_init_submemory(&out, &like->out.md, dims, zero);
-		weight = *dnnl_primitive_desc_query_md(like->pd, dnnl_query_weights_md, 0);
+		weight = *dnnl_primitive_desc_query_md(
+		    like->pd, pass == GRADIENT_WEIGHT ? dnnl_query_diff_weights_md : dnnl_query_weights_md, 0);
 	} else {
 		status = activation(conv, conv->in, images, any, &in);
 		if (!status)
@@ -255,6 +271,17 @@ static bool any_of(const struct conv *conv, enum pass pass)
 	return !hl_onednn_wide() && pass != GRADIENT_WEIGHT && taps > 1;
 }
 
+/* Into how many the batch is cut for oneDNN's weight gradient: fewer where each part's copy of the weights is large. */
+static int64_t shards_of(const struct conv *conv)
+{
+	int64_t bytes = (int64_t)sizeof(float), shards;
+
+	for (int k = 0; k < conv->weight_rank; k++)
+		bytes *= conv->weight_dims[k];
+	shards = SHARDS_BYTES / bytes;
+	return shards < SHARDS_MIN ? SHARDS_MIN : shards > SHARDS_MAX ? SHARDS_MAX : shards;
+}
+
 /* The whole chunks of a pass and the rest. */
 static dnnl_status_t make_pass(struct conv *conv, enum pass pass, bool training)
 {
@@ -266,6 +293,8 @@ static dnnl_status_t make_pass(struct conv *conv, enum pass pass, bool training)
 	struct stage *stage = conv->stage[pass];
 	dnnl_status_t status;
 
+	if (pass == GRADIENT_WEIGHT)
+		images = (conv->in.n + shards_of(conv) - 1) / shards_of(conv);
 	images = images < 1 ? 1 : images > conv->in.n ? conv->in.n : images;
 	chunks = (conv->in.n + images - 1) / images;
 	images = (conv->in.n + chunks - 1) / chunks;
@@ -325,19 +354,79 @@ static void plan_own_gradient(struct conv *conv, const struct hl_compile *reques
 	conv->own = !conv->groups && hl_wgrad_plan(&conv->gradient);
 }
 
+static void destroy_shard(struct shard *shard)
+{
+	dnnl_stream_destroy(shard->stream);
+	dnnl_memory_destroy(shard->in);
+	dnnl_memory_destroy(shard->out);
+	dnnl_memory_destroy(shard->weight);
+	dnnl_memory_destroy(shard->bias);
+	dnnl_memory_destroy(shard->workspace);
+}
+
+static dnnl_status_t make_shard(const struct conv *conv, struct shard *shard, int64_t index)
+{
+	const struct stage *stage = &conv->stage[GRADIENT_WEIGHT][0];
+	dnnl_engine_t engine = hl_onednn_engine();
+	dnnl_status_t status;
+
+	shard->first = index * stage->images;
+	shard->rest = shard->first + stage->images > conv->in.n;
+	stage += shard->rest ? 1 : 0;
+	status = dnnl_stream_create(&shard->stream, engine, dnnl_stream_default_flags);
+	if (!status)
+		status = dnnl_memory_create(&shard->in, &stage->in.md, engine, DNNL_MEMORY_NONE);
+	if (!status)
+		status = dnnl_memory_create(&shard->out, &stage->out.md, engine, DNNL_MEMORY_NONE);
+	if (!status)
+		status = dnnl_memory_create(&shard->weight,
+		                            dnnl_primitive_desc_query_md(stage->pd, dnnl_query_diff_weights_md, 0),
+		                            engine, DNNL_MEMORY_NONE);
+	if (!status && conv->bias)
+		status = dnnl_memory_create(&shard->bias,
+		                            dnnl_primitive_desc_query_md(stage->pd, dnnl_query_diff_weights_md, 1),
+		                            engine, DNNL_MEMORY_NONE);
+	if (!status)
+		status = dnnl_memory_create(&shard->workspace,
+		                            dnnl_primitive_desc_query_md(stage->pd, dnnl_query_scratchpad_md, 0),
+		                            engine, DNNL_MEMORY_NONE);
+	return status;
+}
+
+static size_t aligned(size_t bytes)
+{
+	return (bytes + 63) & ~(size_t)63;
+}
+
+/* oneDNN divides the sum over the batch among the threads it has. Shards fixed by the shapes, one thread each, give the
+ * same bits at any number of threads. */
 static dnnl_status_t make_weight_gradient(struct conv *conv)
 {
+	struct stage *stage = conv->stage[GRADIENT_WEIGHT];
 	const dnnl_memory_desc_t *md;
 	dnnl_memory_desc_t plain;
-	dnnl_status_t status = make_pass(conv, GRADIENT_WEIGHT, true);
+	int before = omp_get_max_threads();
+	dnnl_status_t status;
 
+	omp_set_num_threads(1);
+	status = make_pass(conv, GRADIENT_WEIGHT, true);
+	omp_set_num_threads(before);
 	if (!status)
 		status = plain_weights(conv, &plain);
 	if (status)
 		return status;
-	md = dnnl_primitive_desc_query_md(conv->stage[GRADIENT_WEIGHT][0].pd, dnnl_query_diff_weights_md, 0);
-	conv->gradient_bytes = (dnnl_memory_desc_get_size(md) + 63) & ~(size_t)63;
-	return hl_onednn_reorder_create(&conv->unpack, md, &plain);
+	md = dnnl_primitive_desc_query_md(stage->pd, dnnl_query_diff_weights_md, 0);
+	conv->gradient_bytes = aligned(dnnl_memory_desc_get_size(md));
+	conv->shard_bytes = conv->gradient_bytes + aligned((size_t)conv->out.c * sizeof(float)) +
+	                    aligned(stage[0].workspace_bytes > stage[1].workspace_bytes ? stage[0].workspace_bytes
+	                                                                                : stage[1].workspace_bytes);
+	conv->shards = (int32_t)conv->chunks[GRADIENT_WEIGHT];
+	conv->shard = hl_alloc((size_t)conv->shards, sizeof *conv->shard);
+	if (!conv->shard)
+		return dnnl_out_of_memory;
+	for (int32_t k = 0; k < conv->shards && !status; k++)
+		status = make_shard(conv, &conv->shard[k], k);
+	return status ? status : hl_onednn_reorder_create(&conv->unpack, md, &plain);
 }
 
 /* ---- running ---- */
@@ -410,26 +499,55 @@ static void run_pass(struct conv *conv, enum pass pass, const struct hl_tensor *
 	}
 }
 
-/* Here the whole batch is one stage, channels last, of the call's own type. */
+static void run_shard(const struct conv *conv, const struct hl_call *call, int32_t index)
+{
+	const struct shard *shard = &conv->shard[index];
+	const struct stage *stage = &conv->stage[GRADIENT_WEIGHT][shard->rest ? 1 : 0];
+	char *scratch = (char *)call->scratch + (size_t)index * conv->shard_bytes;
+	char *bias = scratch + conv->gradient_bytes, *workspace = bias + aligned((size_t)conv->out.c * sizeof(float));
+	dnnl_exec_arg_t arguments[5] = {{DNNL_ARG_SRC, shard->in},
+	                                {DNNL_ARG_DIFF_DST, shard->out},
+	                                {DNNL_ARG_DIFF_WEIGHTS, shard->weight},
+	                                {DNNL_ARG_SCRATCHPAD, shard->workspace},
+	                                {DNNL_ARG_DIFF_BIAS, shard->bias}};
+
+	dnnl_memory_set_data_handle(shard->in, hl_onednn_unconst(source(call->in[0], shard->first)));
+	dnnl_memory_set_data_handle(shard->out, hl_onednn_unconst(source(call->dout, shard->first)));
+	dnnl_memory_set_data_handle(shard->weight, scratch);
+	dnnl_memory_set_data_handle(shard->workspace, workspace);
+	if (conv->bias)
+		dnnl_memory_set_data_handle(shard->bias, bias);
+	if (dnnl_primitive_execute(stage->primitive, shard->stream, conv->bias ? 5 : 4, arguments))
+		memset(scratch, 0xff, conv->gradient_bytes);
+}
+
+/* Adds the shards' floats at an offset to the first's, in order. */
+static void add_shards(const struct conv *conv, void *scratch, size_t offset, int64_t count)
+{
+	float *sum = (float *)(void *)((char *)scratch + offset);
+
+#pragma omp parallel for schedule(static) num_threads(conv->threads) if (count > 65536)
+	for (int64_t i = 0; i < count; i++)
+		for (int32_t k = 1; k < conv->shards; k++)
+			sum[i] += sum[(size_t)k * conv->shard_bytes / sizeof *sum + (size_t)i];
+}
+
 static void run_weight_gradient(struct conv *conv, const struct hl_call *call)
 {
-	const struct stage *stage = &conv->stage[GRADIENT_WEIGHT][0];
-	char *scratch = call->scratch;
-	dnnl_exec_arg_t arguments[5] = {{DNNL_ARG_SRC, stage->in.memory},
-	                                {DNNL_ARG_DIFF_DST, stage->out.memory},
-	                                {DNNL_ARG_DIFF_WEIGHTS, stage->weight},
-	                                {DNNL_ARG_SCRATCHPAD, stage->workspace},
-	                                {DNNL_ARG_DIFF_BIAS, stage->bias}};
+	int before = omp_get_max_threads();
 
-	dnnl_memory_set_data_handle(stage->in.memory, call->in[0]->data);
-	dnnl_memory_set_data_handle(stage->out.memory, call->dout->data);
-	dnnl_memory_set_data_handle(stage->weight, scratch);
-	dnnl_memory_set_data_handle(stage->workspace, scratch + conv->gradient_bytes);
-	if (stage->bias)
-		dnnl_memory_set_data_handle(stage->bias, call->dparam[1]);
-	if (hl_onednn_execute(stage->primitive, conv->stream, stage->bias ? 5 : 4, arguments, conv->threads))
-		memset(scratch, 0xff, conv->gradient_bytes);
-	hl_onednn_reorder_run(&conv->unpack, conv->stream, scratch, call->dparam[0], conv->threads);
+	omp_set_num_threads(1);
+#pragma omp parallel for schedule(static) num_threads(conv->threads)
+	for (int32_t k = 0; k < conv->shards; k++)
+		run_shard(conv, call, k);
+	omp_set_num_threads(before);
+	add_shards(conv, call->scratch, 0, (int64_t)(conv->gradient_bytes / sizeof(float)));
+	hl_onednn_reorder_run(&conv->unpack, conv->stream, call->scratch, call->dparam[0], conv->threads);
+	if (!conv->bias || !call->dparam[1])
+		return;
+	add_shards(conv, call->scratch, conv->gradient_bytes, conv->out.c);
+	memcpy(call->dparam[1], (const char *)call->scratch + conv->gradient_bytes,
+	       (size_t)conv->out.c * sizeof(float));
 }
 
 static void prepare(struct hl_primitive *primitive, float *const *param)
@@ -474,6 +592,9 @@ static void destroy(struct hl_primitive *primitive)
 		if (conv->weights[k])
 			hl_block_free(conv->weights[k], conv->weights_bytes[k]);
 	}
+	for (int32_t k = 0; conv->shard && k < conv->shards; k++)
+		destroy_shard(&conv->shard[k]);
+	hl_free(conv->shard);
 	hl_onednn_reorder_destroy(&conv->unpack);
 	dnnl_stream_destroy(conv->stream);
 	hl_free(conv);
@@ -521,10 +642,10 @@ enum hilum_status hl_onednn_conv(const struct hl_compile *request, struct hl_pri
 	conv->primitive.forward = forward;
 	conv->primitive.backward = backward;
 	conv->primitive.destroy = destroy;
-	for (int pass = 0; pass < PASSES; pass++)
+	conv->primitive.scratch = (size_t)conv->shards * conv->shard_bytes;
+	for (int pass = 0; pass < GRADIENT_WEIGHT; pass++)
 		for (int k = 0; k < 2; k++) {
-			bytes =
-			    stage_bytes(&conv->stage[pass][k]) + (pass == GRADIENT_WEIGHT ? conv->gradient_bytes : 0);
+			bytes = stage_bytes(&conv->stage[pass][k]);
 			if (bytes > conv->primitive.scratch)
 				conv->primitive.scratch = bytes;
 		}
