@@ -1,16 +1,16 @@
 /* Convolution on oneDNN.
  *
  * With AVX-512 the primitives read and write channels-last activations, of bfloat16 too. Without, the formats that
- * oneDNN would choose itself (blocks of eight channels, float32) are so much faster that packing pays, done for a few
- * images at a time while they are in cache. Zen 3, two threads, 32 images, GFLOP/s packing included; channels-last in
- * brackets:
+ * oneDNN would choose itself (blocks of eight channels, float32) are faster by more than packing costs when it is done
+ * for a few images at a time, while they are in cache. GFLOP/s of one Zen 3 core, packing included, 3x3 (channels-last
+ * in brackets):
  *
- *   net S, 32 to 64 channels, 128x128: forward 150 (125), gradient of the input 148 (110)
- *   net S, 64 to 128 channels, 64x64:  forward 135 (105), gradient of the input 130 (115)
- *   ResNet-18, 64 to 64, 56x56:        forward 140 (115), gradient of the input 158 (130)
- *   1x1: channels-last is as fast, and is used
+ *   32 to 64 channels, 128x128: forward 85 (75), gradient of the input 84 (65)
+ *   64 to 128, 64x64:           forward 72 (71), gradient of the input 74 (68)
+ *   128 to 128, 32x32:          forward 75 (59), gradient of the input 76 (68)
  *
- * The weight gradient there is our own (weight_gradient.h) unless there are groups. */
+ * 1x1 is as fast channels-last, and stays so. The weight gradient there is our own (weight_gradient.h) unless there are
+ * groups. */
 #include "base/memory.h"
 #include "nn/backends/onednn.h"
 #include "nn/backends/weight_gradient.h"
