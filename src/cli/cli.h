@@ -38,7 +38,9 @@ void cli_completion(FILE *file); /* for bash */
 
 /* "hilum VERB: message" on stderr; the exit code that fits the error. */
 int cli_fail(const struct verb *verb, const struct hilum_error *error);
-/* EXIT_DONE, or EXIT_FAILED with a message when stdout could not be written. */
+/* Text on one line, its control characters as "?": names of files could drive a terminal. */
+void cli_put(const char *text, FILE *file);
+/* The code, or EXIT_FAILED with a message when stdout could not be written. verb may be NULL. */
 int cli_finish(const struct verb *verb, int code);
 
 /* Whether stderr is a terminal that wants colours and moving lines. */

@@ -32,16 +32,36 @@ static const struct hilum_option own_table[] = {
     {0},
 };
 
+/* Bytes of the UTF-8 sequence at text (RFC 3629); 0 where there is none, for a file's name may be any bytes. */
+static size_t sequence(const unsigned char *text)
+{
+	static const unsigned char least[] = {0, 0, 0xc2, 0xe0, 0xf0};
+	size_t length = text[0] < 0x80 ? 1 : text[0] < 0xe0 ? 2 : text[0] < 0xf0 ? 3 : 4;
+	if (length > 1 && (text[0] < least[length] || text[0] > 0xf4))
+		return 0;
+	for (size_t i = 1; i < length; i++)
+		if ((text[i] & 0xc0) != 0x80)
+			return 0;
+	bool overlong = (text[0] == 0xe0 && text[1] < 0xa0) || (text[0] == 0xf0 && text[1] < 0x90);
+	bool outside = (text[0] == 0xed && text[1] > 0x9f) || (text[0] == 0xf4 && text[1] > 0x8f);
+	return overlong || outside ? 0 : length;
+}
+
+/* RFC 8259 asks for UTF-8: any other byte becomes U+FFFD. */
 static void print_json_text(const char *text)
 {
 	putchar('"');
-	for (const unsigned char *p = (const unsigned char *)text; *p; p++) {
-		if (*p == '"' || *p == '\\')
+	for (const unsigned char *p = (const unsigned char *)text; *p;) {
+		size_t length = sequence(p);
+		if (length == 0)
+			printf("\\ufffd");
+		else if (*p == '"' || *p == '\\')
 			printf("\\%c", *p);
 		else if (*p < 0x20 || *p == 0x7f)
 			printf("\\u%04x", *p);
 		else
-			putchar(*p);
+			printf("%.*s", (int)length, (const char *)p);
+		p += length ? length : 1;
 	}
 	putchar('"');
 }
@@ -69,14 +89,19 @@ static void print_json_error(const char *path, const struct hilum_error *error)
 	print_json_text(hilum_status_name(error->code));
 	printf(", \"message\": ");
 	print_json_text(error->message);
-	printf("}}\n");
+	printf("}, \"research_use_only\": true}\n");
 }
 
 static void print_text(const struct hilum_model *model, const char *path, const struct hilum_prediction *prediction)
 {
-	printf("%s: %s (", path, hilum_model_class_name(model, prediction->class_index));
-	for (int32_t i = 0; i < prediction->count; i++)
-		printf("%s%s %.4f", i ? ", " : "", hilum_model_class_name(model, i), prediction->probabilities[i]);
+	cli_put(path, stdout);
+	printf(": ");
+	cli_put(hilum_model_class_name(model, prediction->class_index), stdout);
+	for (int32_t i = 0; i < prediction->count; i++) {
+		printf(i ? ", " : " (");
+		cli_put(hilum_model_class_name(model, i), stdout);
+		printf(" %.4f", prediction->probabilities[i]);
+	}
 	printf(")\n");
 }
 

@@ -20,6 +20,9 @@ static int run(const struct verb *verb, int argc, char **argv)
 	if (result.test) {
 		printf("Test part, scored by the model as saved and reloaded:\n\n");
 		status = hilum_scores_print(result.test, HILUM_OUTPUT_TEXT, stdout, &error);
+	} else {
+		printf("No test part: nothing says how good this model is.\n"
+		       "Research use only: not a medical device.\n");
 	}
 	hilum_scores_free(result.test);
 	fprintf(stderr, "weights %s\nrun folder %s\n", result.weights_hash, result.run);

@@ -1,8 +1,10 @@
 #include "cli.h"
 
+#include <fcntl.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 const struct verb *const verbs[] = {&verb_phantom, &verb_train, &verb_eval,   &verb_score, &verb_predict,
                                     &verb_info,    &verb_ops,   &verb_doctor, NULL};
@@ -31,10 +33,20 @@ static void log_line(void *context, enum hilum_level level, const char *line)
 	fprintf(stderr, "%s%s\n", level == HILUM_LOG_WARNING ? "warning: " : "", line);
 }
 
+void cli_put(const char *text, FILE *file)
+{
+	for (; *text; text++) {
+		unsigned char byte = (unsigned char)*text;
+		fputc(byte < 0x20 || byte == 0x7f ? '?' : byte, file);
+	}
+}
+
 int cli_fail(const struct verb *verb, const struct hilum_error *error)
 {
 	cli_clear_line();
-	fprintf(stderr, "hilum %s: %s\n", verb->name, error->message);
+	fprintf(stderr, "hilum %s: ", verb->name);
+	cli_put(error->message, stderr);
+	fputc('\n', stderr);
 	return error->code == HILUM_ERROR_ARGUMENT ? EXIT_MISUSED : EXIT_FAILED;
 }
 
@@ -42,7 +54,7 @@ int cli_finish(const struct verb *verb, int code)
 {
 	if (fflush(stdout) == 0 && !ferror(stdout))
 		return code;
-	fprintf(stderr, "hilum %s: standard output could not be written\n", verb->name);
+	fprintf(stderr, "hilum%s%s: standard output could not be written\n", verb ? " " : "", verb ? verb->name : "");
 	return EXIT_FAILED;
 }
 
@@ -75,9 +87,20 @@ static int help(int argc, char **argv)
 	return EXIT_DONE;
 }
 
+/* A standard stream that the caller closed would give its number to the next file opened, a model say, and messages
+ * would be written into it. /dev/null the wrong way round takes the place: reading or writing fails as it would have.
+ */
+static void occupy_standard_streams(void)
+{
+	for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+		if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY) < 0)
+			return;
+}
+
 int main(int argc, char **argv)
 {
 	static bool verbose;
+	occupy_standard_streams();
 	verbose = getenv("HILUM_VERBOSE") != NULL;
 	hilum_log_to(log_line, &verbose);
 	if (argc < 2) {
@@ -86,10 +109,10 @@ int main(int argc, char **argv)
 	}
 	const char *name = argv[1];
 	if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0 || strcmp(name, "help") == 0)
-		return help(argc - 2, argv + 2);
+		return cli_finish(NULL, help(argc - 2, argv + 2));
 	if (strcmp(name, "--version") == 0) {
 		printf("hilum %s\nFor research only; not a medical device.\n", hilum_version());
-		return EXIT_DONE;
+		return cli_finish(NULL, EXIT_DONE);
 	}
 	const struct verb *verb = find(name);
 	if (!verb) {
