@@ -28,7 +28,8 @@ const struct hilum_option hilum_eval_option_table[] = {
     OPTION(threads, INT, .minimum = 0, .maximum = 1024, .initial = "0", .value = "N",
            .help = "threads; 0 means the cores that are available"),
     OPTION(precision, CHOICE, .choices = precisions, .initial = "fp32", .help = "arithmetic of the network"),
-    OPTION(batch, INT, .minimum = 1, .maximum = 4096, .initial = "16", .value = "N", .help = "images a pass"),
+    OPTION(batch, INT, .minimum = 1, .maximum = 4096, .initial = "16", .value = "N",
+           .help = "images a pass; 1 gives the very bits of hilum predict"),
     {0},
 };
 
@@ -184,6 +185,11 @@ static enum hilum_status choose_part(const struct hilum_model *model, const char
 		             : "all are scored; if it is the same data set with changes, use --split test");
 	if (!asked && own)
 		part = HL_PART_TEST;
+	struct hilum_error leak;
+	if (stored && (part == HL_PART_VAL || part == HL_PART_TEST) &&
+	    hl_split_check(dataset, &leak) == HILUM_ERROR_DATA)
+		hl_log(HILUM_LOG_WARNING, "the model was trained without these groups and the scores flatter: %s",
+		       leak.message);
 	*out = part;
 	return HILUM_OK;
 }

@@ -92,6 +92,8 @@ static enum hilum_status make_model(struct training *training, struct hilum_erro
 	if (!status)
 		status = hl_model_create(text.data, hl_recipe_shape(&training->material.recipe), dataset->classes,
 		                         dataset->class_count, (uint64_t)options->seed, &training->model, error);
+	if (status && text.data)
+		hl_prefix(error, status, "arch %.200s", options->arch ? options->arch : "seed");
 	hl_buffer_free(&text);
 	if (status)
 		return status;
@@ -396,14 +398,29 @@ static enum hilum_status open_all(struct training *training, struct hilum_error 
 	return status;
 }
 
+/* What a reader of the scores must know of the task: what is positive, and whether patients are kept apart. */
+static void say_task(const struct training *training)
+{
+	const struct hl_dataset *dataset = training->material.dataset;
+	const struct hl_material *material = &training->material;
+	hl_log(HILUM_LOG_INFO, "%s: %zu cases in %d groups; %zu train, %zu validation, %zu test; run folder %s",
+	       training->options.data, dataset->count, dataset->group_count, material->count[HL_PART_TRAIN],
+	       material->count[HL_PART_VAL], material->count[HL_PART_TEST], training->run.folder);
+	if (dataset->class_count == 2)
+		hl_log(HILUM_LOG_INFO, "positive: %s; negative: %s", dataset->classes[1], dataset->classes[0]);
+	bool by_chance = !training->options.folds && (training->options.split || !dataset->has_parts);
+	if (!dataset->grouped && by_chance)
+		hl_log(HILUM_LOG_WARNING,
+		       "no groups were given, so each picture counts as a patient of its own; if some "
+		       "share a patient, the scores flatter (--groups)");
+}
+
 static enum hilum_status load_all(struct training *training, struct hilum_error *error)
 {
 	const struct hilum_train_options *options = &training->options;
 	struct hl_material *material = &training->material;
 	char init_hash[17] = "";
-	hl_log(HILUM_LOG_INFO, "%s: %zu cases in %d groups; %zu train, %zu validation, %zu test; run folder %s",
-	       options->data, material->dataset->count, material->dataset->group_count, material->count[HL_PART_TRAIN],
-	       material->count[HL_PART_VAL], material->count[HL_PART_TEST], training->run.folder);
+	say_task(training);
 	enum hilum_status status = hl_material_load(options, stop_flag(training), material, error);
 	if (!status && !training->resumed)
 		status = hl_run_write(&training->run, "recipe.json", material->recipe_json, error);
