@@ -340,15 +340,16 @@ static bool first_word_is(const char *name, const char *word)
 	return strncasecmp(name, word, length) == 0 && !isalnum((unsigned char)name[length]);
 }
 
-/* How much a class's name sounds like the negative one: 2 plainly, 1 for benign findings, 0 not at all. Negations turn
- * it round, so that "not normal" is positive and "no nodule" negative; "nodule" itself is no negation. */
+/* How much a class's name sounds like the negative one: 3 plainly, 2 as the negation of a finding, 1 for benign
+ * findings, 0 not at all. Negations turn it round, so that "not normal" is positive and "no nodule" negative; "nodule"
+ * itself is no negation, and beside "normal" neither is "non-small cell". */
 static int negative_rank(const char *name)
 {
 	static const char *const words[] = {"normal", "healthy", "negative", "neg", "control", "controls", "none", "0"};
 	static const char *const negations[] = {"no", "non", "not", "without"};
 	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
 		if (first_word_is(name, words[i]))
-			return 2;
+			return 3;
 	if (first_word_is(name, "benign"))
 		return 1;
 	for (size_t i = 0; i < sizeof(negations) / sizeof(negations[0]); i++)

@@ -108,6 +108,7 @@ static void finds_the_positive_class(void **state)
 	} table[] = {{"normal", "nodule", "nodule"},
 	             {"healthy", "cancer", "cancer"},
 	             {"no nodule", "nodule", "nodule"},
+	             {"non-small cell", "normal", "non-small cell"},
 	             {"benign", "malignant", "malignant"},
 	             {"benign", "normal", "benign"},
 	             {"noncancer", "cancer", "cancer"},
