@@ -19,6 +19,29 @@ void hl_put_safe(FILE *file, const char *text)
 	}
 }
 
+json_t *hl_json_text(const char *text)
+{
+	size_t length = strlen(text), used = 0;
+	json_t *value = json_stringn(text, length);
+	char *copy = value ? NULL : hl_alloc(length * 3 + 1, 1);
+	if (!copy)
+		return value;
+	/* The longest prefix that is UTF-8, then one byte that is not, and so on. */
+	while (*text) {
+		size_t sound = 1;
+		json_t *piece = NULL;
+		while (sound <= 4 && text[sound - 1] && !(piece = json_stringn(text, sound)))
+			sound++;
+		json_decref(piece);
+		memcpy(copy + used, piece ? text : "\xef\xbf\xbd", piece ? sound : 3);
+		used += piece ? sound : 3;
+		text += piece ? sound : 1;
+	}
+	value = json_stringn(copy, used);
+	hl_free(copy);
+	return value;
+}
+
 enum hilum_status hl_put_json(FILE *file, json_t *root, struct hilum_error *error)
 {
 	bool written =
@@ -81,7 +104,7 @@ static enum hilum_status describe_picture(const char *path, enum hilum_output ou
 	if (output == HILUM_OUTPUT_JSON) {
 		json_t *root = json_pack(
 		    "{s:s, s:o?, s:s, s:i, s:i, s:i, s:i, s:s, s:s, s:o, s:o, s:o, s:I, s:[f,f,f], s:b}", "kind",
-		    "picture", "path", json_string(path), "format", volume.format, "width", volume.width, "height",
+		    "picture", "path", hl_json_text(path), "format", volume.format, "width", volume.width, "height",
 		    volume.height, "depth", volume.depth, "channels", volume.channels, "type", voxel_names[volume.type],
 		    "unit", hounsfield ? "hounsfield" : "grey", "minimum", number(range.minimum), "maximum",
 		    number(range.maximum), "mean", number(range.mean), "undefined", (json_int_t)range.undefined,

@@ -10,6 +10,8 @@ enum hilum_status hl_describe_model(const char *path, enum hilum_output output, 
 
 /* Text out of a file for a terminal: control characters but newlines as "?". */
 void hl_put_safe(FILE *file, const char *text);
+/* A JSON string; bytes that are not UTF-8, which a file's name may have, as U+FFFD. NULL without memory. */
+json_t *hl_json_text(const char *text);
 /* One line of JSON; takes root, which may be NULL (an error). */
 enum hilum_status hl_put_json(FILE *file, json_t *root, struct hilum_error *error);
 #endif

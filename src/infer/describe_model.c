@@ -68,7 +68,7 @@ static json_t *model_json(const struct description *this, const char *path)
 		json_array_append_new(classes, json_string(model->classes[i]));
 	json_t *root =
 	    json_pack("{s:s, s:o?, s:o, s:s*, s:s, s:s, s:I, s:I, s:s*, s:o, s:O?, s:O?, s:{s:I, s:I, s:I}, s:O?, s:b}",
-	              "kind", "model", "path", json_string(path), "classes", classes, "positive",
+	              "kind", "model", "path", hl_json_text(path), "classes", classes, "positive",
 	              model->class_count == 2 ? model->classes[1] : NULL, "input", this->input, "weights_hash",
 	              this->hash, "parameters", (json_int_t)node_parameters(model->graph, -1), "flops",
 	              (json_int_t)hl_graph_flops(model->graph), "architecture", this->arch.data, "layers",
