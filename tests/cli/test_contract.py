@@ -84,6 +84,67 @@ class Contract(Phantoms):
         self.assertIn(bad, done.stderr)
         self.assertIn("absent.png", done.stderr)
 
+    def test_odd_names(self):
+        names = [b'odd \n name\t"q\\.png', b"not-utf8-\xff\xc3.png", "grün.png".encode(), b"esc\x1b[31m.png", b"absent\xff.png"]
+        folder = os.path.join(os.fsencode(self.path), b"odd")
+        os.mkdir(folder)
+        for name in names[:-1]:
+            shutil.copy(self.slice, os.path.join(folder, name))
+        paths = [os.path.join(folder, name) for name in names]
+        done = subprocess.run([HILUM, "predict", self.run_folder, *paths, "--json"], capture_output=True)
+        lines = [json.loads(line) for line in done.stdout.decode("utf-8").splitlines()]
+        wanted = [os.path.basename(path).decode("utf-8", "replace") for path in paths]
+        self.assertEqual([os.path.basename(line["path"]) for line in lines], wanted)
+        self.assertTrue(all(line["research_use_only"] for line in lines))
+        text = subprocess.run([HILUM, "predict", self.run_folder, *paths], capture_output=True)
+        self.assertEqual(len(text.stdout.splitlines()), len(names) - 1)
+        self.assertNotIn(b"\x1b", text.stdout + text.stderr)
+        for path, name in zip(paths[:-1], wanted):
+            self.assertEqual(os.path.basename(json.loads(
+                subprocess.run([HILUM, "info", path, "--json"], capture_output=True).stdout)["path"]), name)
+
+    def test_eval_one_by_one_gives_the_bits_of_predict(self):
+        table = self.file("one-by-one.csv")
+        run("eval", self.run_folder, self.data, "--split", "all", "--batch", "1", "--predictions", table)
+        with open(table, newline="") as file:
+            evaluated = {row["path"]: float(row["probability"]) for row in csv.DictReader(file)}
+        files = [os.path.join(self.data, path) for path in evaluated]
+        lines = run("predict", self.run_folder, *files, "--json").stdout.splitlines()
+        self.assertEqual(list(evaluated.values()), [json.loads(line)["probability"] for line in lines])
+
+    def test_what_a_reader_must_know_is_said(self):
+        self.assertIn("positive: nodule; negative: normal", self.trained.stderr)
+        self.assertNotIn("no groups", self.trained.stderr)
+        done = run("train", self.data, *SMALL, "--epochs", "1", "--split", "80/20/0", "--out", self.file("untested"))
+        self.assertIn("no groups were given", done.stderr)
+        self.assertIn("No test part", done.stdout)
+        self.assertIn("esearch", done.stdout)
+        run("train", self.data, *SMALL, "--epochs", "1", "--out", self.file("ungrouped"))
+        with open(self.file("pairs.csv"), "w", newline="") as file:
+            writer = csv.writer(file)
+            writer.writerow(("path", "group"))
+            with open(self.file("ungrouped", "split.csv"), newline="") as split:
+                writer.writerows((row["path"], "same") for row in csv.DictReader(split))
+        done = run("eval", self.file("ungrouped"), self.data, "--groups", self.file("pairs.csv"))
+        self.assertIn("trained without these groups", done.stderr)
+
+    def test_architecture_errors_name_the_file(self):
+        arch = self.file("broken.txt")
+        with open(arch, "w") as file:
+            file.write("conv filters=8 size=3 strid=2\n")
+        done = run("train", self.data, "--arch", arch, "--out", self.file("never"), expect=2)
+        self.assertIn("broken.txt: line 1", done.stderr)
+        self.assertFalse(os.path.exists(self.file("never")))
+
+    def test_closed_streams_do_not_reach_files(self):
+        words = [HILUM, "train", self.data, *SMALL, "--groups", self.groups, "--epochs", "1", "--out"]
+        for closing, code in (("2>&- >/dev/null", 0), (">&-", 1), ("<&- >&- 2>&-", 1)):
+            out = self.file(f"closed {closing.replace('/', ' ')}")
+            done = subprocess.run(["sh", "-c", '"$@" ' + closing, "sh", *words, out], stderr=subprocess.DEVNULL)
+            self.assertEqual(done.returncode, code, closing)
+            with open(os.path.join(out, "lock"), "rb") as lock:
+                self.assertEqual(lock.read(), b"", closing)
+
     def test_info(self):
         model = run_json("info", self.run_folder)
         self.assertIn("classes", json.dumps(model))
@@ -129,10 +190,12 @@ class Contract(Phantoms):
     def test_full_disk_is_an_error(self):
         if not os.path.exists("/dev/full"):
             self.skipTest("no /dev/full")
-        with open("/dev/full", "w") as full:
-            done = subprocess.run([HILUM, "ops"], stdout=full, stderr=subprocess.PIPE, text=True)
-        self.assertEqual(done.returncode, 1)
-        self.assertIn("output", done.stderr)
+        for arguments in (["ops"], ["--version"], ["--help"], ["help", "train"], ["train", "--help"],
+                          ["predict", self.run_folder, self.slice], ["eval", self.run_folder, self.data, "--json"]):
+            with open("/dev/full", "w") as full:
+                done = subprocess.run([HILUM, *arguments], stdout=full, stderr=subprocess.PIPE, text=True)
+            self.assertEqual(done.returncode, 1, arguments)
+            self.assertTrue("output" in done.stderr or "writ" in done.stderr, (arguments, done.stderr))
 
     def test_existing_run_is_not_overwritten(self):
         done = self.train("run", "--epochs", "2", expect=None)
