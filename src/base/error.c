@@ -5,6 +5,12 @@
 #include <stdarg.h>
 #include <string.h>
 
+/* What the header tells the static analyser. */
+#undef hl_fail
+#undef hl_prefix
+#undef hl_fail_memory
+#undef hl_fail_errno
+
 #ifndef HL_VERSION
 #define HL_VERSION "0.0.0"
 #endif

@@ -16,4 +16,13 @@ enum hilum_status hl_fail_memory(struct hilum_error *error, size_t bytes, const 
 
 /* "WHAT: strerror". Uses errno. */
 enum hilum_status hl_fail_errno(struct hilum_error *error, const char *what);
+
+/* The static analyser reads one file at a time: told that none of these answers HILUM_OK, it does not follow paths on
+ * which a failure looks like success. */
+#ifdef __clang_analyzer__
+#define hl_fail(error, code, ...) ((hl_fail)(error, code, __VA_ARGS__), code)
+#define hl_prefix(error, code, ...) ((hl_prefix)(error, code, __VA_ARGS__), code)
+#define hl_fail_memory(error, bytes, what) ((hl_fail_memory)(error, bytes, what), HILUM_ERROR_MEMORY)
+#define hl_fail_errno(error, what) ((hl_fail_errno)(error, what), HILUM_ERROR_IO)
+#endif
 #endif

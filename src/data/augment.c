@@ -304,7 +304,7 @@ static void blur_down(const uint32_t *weight, int32_t radius, int32_t size, int3
 static void blur(double sigma, int32_t size, int32_t channels, uint8_t *image, uint8_t *scratch)
 {
 	double wide[RADIUS_MAX + 1], sum = 0;
-	uint32_t weight[RADIUS_MAX + 1], rest = 65536;
+	uint32_t weight[RADIUS_MAX + 1] = {0}, rest = 65536;
 	int32_t radius = (int32_t)ceil(3 * sigma);
 	radius = radius > RADIUS_MAX ? RADIUS_MAX : radius;
 	for (int32_t k = 0; k <= radius; k++) {

@@ -46,19 +46,20 @@ static enum hilum_status check(const struct hl_loader_options *options, struct h
 static enum hilum_status take_cases(struct hl_loader *loader, struct hilum_error *error)
 {
 	const struct hl_loader_options *options = &loader->options;
+	const double *weights = options->weights;
 	size_t count = options->count;
 	loader->count = count;
 	loader->cases = hl_alloc(count, sizeof(*loader->cases));
 	loader->slot = hl_alloc(count, sizeof(*loader->slot));
-	if (options->weights)
+	if (weights)
 		loader->running = hl_alloc(count, sizeof(*loader->running));
-	if (!loader->cases || !loader->slot || (options->weights && !loader->running))
+	if (!loader->cases || !loader->slot || (weights && !loader->running))
 		return hl_fail_memory(error, count * sizeof(*loader->cases), "the loader");
 	for (size_t i = 0; i < count; i++) {
 		loader->cases[i] = options->cases[i];
 		loader->slot[i] = (uint32_t)i;
-		if (loader->running)
-			loader->running[i] = options->weights[i] + (i ? loader->running[i - 1] : 0);
+		if (weights)
+			loader->running[i] = weights[i] + (i ? loader->running[i - 1] : 0);
 	}
 	size_t room = (size_t)options->memory / loader->bytes;
 	loader->kept_count = room < count ? room : count;

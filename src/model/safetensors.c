@@ -210,7 +210,7 @@ static json_t *entry_json(const struct hl_entry *entry, size_t offset)
 	for (int i = 0; i < entry->rank; i++)
 		json_array_append_new(shape, json_integer(entry->dims[i]));
 	return json_pack("{s:s, s:o, s:[I, I]}", "dtype", dtypes[entry->dtype].name, "shape", shape, "data_offsets",
-	                 (json_int_t)offset, (json_int_t)(offset + entry->bytes));
+	                 (json_int_t)offset, (json_int_t)offset + (json_int_t)entry->bytes);
 }
 
 /* The header as text padded with spaces, so that the data begin on a multiple of ALIGNMENT. NULL without memory. */

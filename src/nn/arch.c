@@ -66,7 +66,7 @@ static size_t distance(const char *a, const char *b)
 static enum hilum_status fail_op(const char *name, struct hilum_error *error)
 {
 	const struct hl_op *nearest = hl_ops[0];
-	for (const struct hl_op *const *op = hl_ops; *op; op++)
+	for (const struct hl_op *const *op = hl_ops + 1; *op; op++)
 		if (distance(name, (*op)->name) < distance(name, nearest->name))
 			nearest = *op;
 	size_t edits = distance(name, nearest->name);

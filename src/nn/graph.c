@@ -57,8 +57,8 @@ enum hilum_status hl_graph_begin(struct hl_shape input, struct hl_graph **out, s
 		return hl_fail_memory(error, sizeof(*graph), "a network");
 	graph->node = hl_alloc(1, sizeof(*graph->node));
 	if (!graph->node) {
-		hl_graph_free(graph);
-		return hl_fail_memory(error, sizeof(*graph->node), "a network");
+		hl_free(graph);
+		return hl_fail_memory(error, sizeof(struct hl_node), "a network");
 	}
 	graph->nodes = 1;
 	graph->spatial = input.d > 1 ? 3 : 2;
