@@ -9,8 +9,12 @@ struct seed {
 	struct hilum_sizes filters;
 	int64_t size, pool, dense;
 	double dropout;
+	int head;
 	bool batchnorm;
 };
+
+enum { HEAD_FLATTEN, HEAD_AVERAGE, HEAD_MAX };
+static const char *const heads[] = {"flatten", "average", "max", NULL};
 
 #define INT(field, low, high, value_, help_)                                                                           \
 	{                                                                                                              \
@@ -39,6 +43,14 @@ static const struct hilum_option seed_options[] = {
      .initial = "0.5",
      .value = "X",
      .help = "share of the hidden values dropped in training; 0: no such layer"},
+    {.name = "head",
+     .kind = HILUM_OPTION_CHOICE,
+     .offset = offsetof(struct seed, head),
+     .initial = "flatten",
+     .choices = heads,
+     .help =
+         "what the dense layers see: flatten, every place; average or max, one number a filter over all places, the "
+         "last block then without pooling. max finds a small thing wherever it is, from few pictures"},
     {.name = "batchnorm",
      .kind = HILUM_OPTION_FLAG,
      .offset = offsetof(struct seed, batchnorm),
@@ -46,7 +58,7 @@ static const struct hilum_option seed_options[] = {
      .help = "batch norm after each convolution"},
     {.name = NULL}};
 
-static enum hilum_status seed_block(const struct seed *seed, int32_t filters, struct hl_buffer *out,
+static enum hilum_status seed_block(const struct seed *seed, int32_t filters, bool pooled, struct hl_buffer *out,
                                     struct hilum_error *error)
 {
 	enum hilum_status status = hl_buffer_print(out, error, "conv filters=%d size=%d pad=%d\n", filters,
@@ -55,19 +67,22 @@ static enum hilum_status seed_block(const struct seed *seed, int32_t filters, st
 		status = hl_buffer_print(out, error, "batchnorm\n");
 	if (!status)
 		status = hl_buffer_print(out, error, "relu\n");
-	if (!status && seed->pool > 1)
+	if (!status && seed->pool > 1 && pooled)
 		status = hl_buffer_print(out, error, "maxpool size=%d\n", (int)seed->pool);
 	return status;
 }
 
 static enum hilum_status seed_write(const void *options, struct hl_buffer *out, struct hilum_error *error)
 {
+	static const char *const ends[] = {
+	    [HEAD_FLATTEN] = "flatten", [HEAD_AVERAGE] = "globalpool mode=avg", [HEAD_MAX] = "globalpool mode=max"};
 	const struct seed *seed = options;
 	enum hilum_status status = HILUM_OK;
 	for (int32_t i = 0; i < seed->filters.count && !status; i++)
-		status = seed_block(seed, seed->filters.size[i], out, error);
+		status = seed_block(seed, seed->filters.size[i],
+		                    seed->head == HEAD_FLATTEN || i + 1 < seed->filters.count, out, error);
 	if (!status)
-		status = hl_buffer_print(out, error, "flatten\n");
+		status = hl_buffer_print(out, error, "%s\n", ends[seed->head]);
 	if (!status && seed->dense > 0)
 		status = hl_buffer_print(out, error, "dense units=%d\nrelu\n", (int)seed->dense);
 	if (!status && seed->dropout > 0) {

@@ -105,7 +105,7 @@ static void draw_lesion(struct hl_canvas *canvas, struct hl_random *random, stru
 {
 	struct hl_point outline[CORNERS];
 	double core = hl_random_range(random, 0.5, 0.75), solid = hl_random_range(random, 15, 60);
-	double glass = hl_random_range(random, -600, -420), fill;
+	double glass = hl_random_range(random, -560, -380), fill;
 	bool hollow = hl_random_uniform(random) < 0.08;
 	double edge = lesion->density == HL_DENSITY_SOLID ? solid : glass;
 	if (lesion->margin == HL_MARGIN_SPICULATED)
@@ -133,11 +133,11 @@ void hl_phantom_lesion(struct hl_canvas *canvas, bool neighbour, struct hl_lesio
 {
 	struct hl_random random = hl_canvas_stream(canvas, HL_PART_LESION);
 	struct shape shape = {0};
-	/* Log-normal, median 26 mm, cut to 6 .. 45 mm. */
+	/* Log-normal, median 26 mm, cut to 10 .. 45 mm. */
 	double diameter;
 	do
-		diameter = 26 * hl_phantom_exp(0.28 * hl_random_normal(&random));
-	while (diameter < 6 || diameter > 45);
+		diameter = 26 * hl_phantom_exp(0.25 * hl_random_normal(&random));
+	while (diameter < 10 || diameter > 45);
 	double kind = hl_random_uniform(&random), glassy = hl_random_uniform(&random),
 	       where = hl_random_uniform(&random);
 	struct hl_lesion lesion = {0};

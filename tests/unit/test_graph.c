@@ -81,6 +81,17 @@ static void test_preset_settings(void **state)
 	assert_int_equal(trained(graph), 4 * 25 + 4 + 8 * 4 * 25 + 8 + 7 * 8 * 64 + 7 + 3 * 7 + 3);
 	assert_int_equal(graph->node[graph->logits].shapes.out.c, 3);
 	hl_graph_free(graph);
+	graph = parse_preset("seed filters=4,8 head=max dense=0 dropout=0", input, 1);
+	static const char *const pooled[] = {"input", "conv1",      "batchnorm1", "relu1",       "maxpool1",
+	                                     "conv2", "batchnorm2", "relu2",      "globalpool1", "dense1"};
+	assert_int_equal(graph->nodes, 10);
+	for (int32_t i = 0; i < graph->nodes; i++)
+		assert_string_equal(graph->node[i].name, pooled[i]);
+	assert_int_equal(trained(graph), 4 * 9 + 4 + 8 + 8 * 4 * 9 + 8 + 16 + 8 + 1);
+	hl_graph_free(graph);
+	graph = parse_preset("seed filters=4 head=average dense=3", input, 1);
+	assert_int_equal(trained(graph), 4 * 9 + 4 + 8 + 3 * 4 + 3 + 3 + 1);
+	hl_graph_free(graph);
 	graph = parse_preset("  resnet18" + 2, input, 1);
 	assert_true(hl_graph_find(graph, "layer3.0.downsample.0") > 0);
 	assert_int_equal(hl_graph_find(graph, "layer1.0.downsample.0"), -1);
@@ -89,17 +100,10 @@ static void test_preset_settings(void **state)
 	graph = parse_preset("resnet18 width=8 stem=3", (struct hl_shape){0, 8, 32, 32, 1}, 1);
 	assert_int_equal(graph->param[0].spec.rank, 5);
 	hl_graph_free(graph);
-	static const char *const wrong[] = {"seed filters=0",
-	                                    "seed size=x",
-	                                    "seed dropout=1",
-	                                    "seed depth=3",
-	                                    "seed filters=",
-	                                    "resnet18 a=b=c",
-	                                    "resnet19",
-	                                    "",
-	                                    "/nowhere/net",
-	                                    "seed=3",
-	                                    "/"};
+	static const char *const wrong[] = {"seed filters=0", "seed size=x",      "seed dropout=1",
+	                                    "seed depth=3",   "seed head=middle", "seed filters=",
+	                                    "resnet18 a=b=c", "resnet19",         "",
+	                                    "/nowhere/net",   "seed=3",           "/"};
 	for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
 		struct hl_buffer text;
 		struct hilum_error error = {.code = HILUM_OK};
