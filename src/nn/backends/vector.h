@@ -17,8 +17,9 @@ enum hilum_status hl_vector_maxpool(const struct hl_compile *request, struct hl_
 enum hilum_status hl_vector_avgpool(const struct hl_compile *request, struct hl_vector *node);
 enum hilum_status hl_vector_globalpool(const struct hl_compile *request, struct hl_vector *node);
 
-/* On functions that hold a hot loop and no OpenMP pragma (outlined regions are not cloned). */
-#if defined(__x86_64__) && defined(__gnu_linux__)
+/* On functions that hold a hot loop and no OpenMP pragma (outlined regions are not cloned). Clang 14 has no clones that
+ * are not inlined, and ThreadSanitizer's runtime is not up yet when the loader picks one. */
+#if defined(__x86_64__) && defined(__gnu_linux__) && !defined(__clang__) && !defined(__SANITIZE_THREAD__)
 #define HL_VECTOR_CLONES __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default"), noinline))
 #else
 #define HL_VECTOR_CLONES __attribute__((noinline))
