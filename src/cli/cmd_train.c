@@ -39,7 +39,8 @@ const struct verb verb_train = {
         "split.\n\n"
         "The run folder receives the command, the architecture, the recipe that turns a scan into the network's input, "
         "the split, a log of every epoch, best.hilum, last.hilum and a checkpoint. Ctrl-C finishes the step and saves; "
-        "the same command with --resume goes on and gives the same weights, bit for bit, as if it had never been "
+        "the same command with --out RUN --resume goes on and gives the same weights, bit for bit, as if it had never "
+        "been "
         "stopped. A kill loses at most the steps since the last checkpoint.\n\n"
         "The scores printed at the end are those of the model as saved and reloaded, on the test part, which training "
         "has not seen.",
