@@ -1,43 +1,11 @@
 /* Option tables: text to members and back. Strict: the whole of a value is used, or none of it. */
 #include <inttypes.h>
-#include <locale.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/error.h"
-
-/* A number with a point whatever the locale of the program that hilum is part of. The C locale is built into libc, so
- * that this neither allocates nor fails. */
-static double parse_double(const char *text, char **end)
-{
-	locale_t plain = newlocale(LC_ALL_MASK, "C", (locale_t)0);
-	double value = strtod_l(text, end, plain);
-	freelocale(plain);
-	return value;
-}
-
-/* The shortest decimal that reads back as the same double. */
-static int print_double(char *text, size_t size, double value)
-{
-	locale_t plain = newlocale(LC_ALL_MASK, "C", (locale_t)0), before = uselocale(plain);
-	int written = 0;
-	if (fabs(value) < 1e15 && value == floor(value)) {
-		written = snprintf(text, size, "%.0f", value);
-	} else {
-		for (int digits = 1; digits <= 17; digits++) {
-			char trial[40];
-			snprintf(trial, sizeof(trial), "%.*g", digits, value);
-			if (digits < 17 && strtod(trial, NULL) != value)
-				continue;
-			written = snprintf(text, size, "%s", trial);
-			break;
-		}
-	}
-	uselocale(before);
-	freelocale(plain);
-	return written;
-}
+#include "base/number.h"
 
 static bool has_range(const struct hilum_option *option)
 {
@@ -47,8 +15,8 @@ static bool has_range(const struct hilum_option *option)
 static enum hilum_status fail_range(const struct hilum_option *option, const char *value, struct hilum_error *error)
 {
 	char low[40], high[40];
-	print_double(low, sizeof(low), option->minimum);
-	print_double(high, sizeof(high), option->maximum);
+	hl_number_print_shortest(low, sizeof(low), option->minimum);
+	hl_number_print_shortest(high, sizeof(high), option->maximum);
 	return hl_fail(error, HILUM_ERROR_ARGUMENT, "%s: %.80s is outside %s to %s", option->name, value, low, high);
 }
 
@@ -95,7 +63,7 @@ static enum hilum_status set_real(const struct hilum_option *option, void *membe
 	double number = 0;
 	/* strtod would also take blanks, hexadecimal, "inf" and "nan". */
 	if (*value && !value[strspn(value, "0123456789.eE+-")])
-		number = parse_double(value, &end);
+		number = hl_number_parse(value, &end);
 	if (!end || end == value || *end)
 		return hl_fail(error, HILUM_ERROR_ARGUMENT, "%s: '%.80s' is not a number", option->name, value);
 	if (!isfinite(number) && !has_range(option))
@@ -298,7 +266,7 @@ bool hilum_option_get(const struct hilum_option *option, const void *object, cha
 		written = snprintf(text, size, "%" PRId64, value.integer);
 		break;
 	case HILUM_OPTION_REAL:
-		written = print_double(text, size, value.real);
+		written = hl_number_print_shortest(text, size, value.real);
 		break;
 	case HILUM_OPTION_TEXT:
 		written = snprintf(text, size, "%s", value.text ? value.text : "");

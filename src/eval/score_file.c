@@ -3,6 +3,7 @@
 
 #include "base/csv.h"
 #include "base/memory.h"
+#include "base/number.h"
 
 #include <ctype.h>
 #include <math.h>
@@ -54,7 +55,7 @@ static bool parse_number(const char *text, double *out)
 	char *end;
 	while (isspace((unsigned char)*text))
 		text++;
-	double value = strtod(text, &end);
+	double value = hl_number_parse(text, &end);
 	if (end == text)
 		return false;
 	while (isspace((unsigned char)*end))

@@ -4,6 +4,7 @@
 #include "base/csv.h"
 #include "base/file.h"
 #include "base/memory.h"
+#include "base/number.h"
 
 #include <jansson.h>
 #include <math.h>
@@ -112,6 +113,13 @@ static enum hilum_status write_header(const struct hl_table *table, struct hl_bu
 	return status ? status : hl_buffer_append(buffer, "\n", 1, error);
 }
 
+static enum hilum_status write_number(double value, struct hl_buffer *buffer, struct hilum_error *error)
+{
+	char text[40];
+	hl_number_print(text, sizeof(text), 17, value);
+	return hl_buffer_print(buffer, error, ",%s", text);
+}
+
 static enum hilum_status write_row(const struct hl_table *table, size_t i, struct hl_buffer *buffer,
                                    struct hilum_error *error)
 {
@@ -123,7 +131,7 @@ static enum hilum_status write_row(const struct hl_table *table, size_t i, struc
 		status = table->classes == 2 ? hl_buffer_print(buffer, error, "%d", table->label[i])
 		                             : hl_csv_append(buffer, table->names[table->label[i]], error);
 	for (int32_t c = table->classes == 2 ? 1 : 0; c < table->classes && !status; c++)
-		status = hl_buffer_print(buffer, error, ",%.17g", hl_table_probability(table, i, c));
+		status = write_number(hl_table_probability(table, i, c), buffer, error);
 	if (!status && table->group) {
 		status = hl_buffer_append(buffer, ",", 1, error);
 		if (!status)

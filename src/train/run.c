@@ -2,6 +2,7 @@
 
 #include "base/file.h"
 #include "base/log.h"
+#include "base/number.h"
 
 #include <ctype.h>
 #include <errno.h>
@@ -167,7 +168,7 @@ static enum hilum_status add_number(struct hl_buffer *log, int digits, double va
 {
 	char text[64] = "";
 	if (isfinite(value))
-		snprintf(text, sizeof(text), "%.*g", digits, value);
+		hl_number_print(text, sizeof(text), digits, value);
 	return hl_buffer_print(log, error, ",%s", text);
 }
 

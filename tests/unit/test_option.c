@@ -1,11 +1,14 @@
 /* Option tables: what is taken, what is refused and with which words, and that printing reads back. */
+#include <locale.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <string.h>
 
 #include <cmocka.h>
 
+#include "base/number.h"
 #include "hilum/hilum.h"
 
 struct all {
@@ -233,12 +236,65 @@ static void test_get_refuses(void **state)
 	assert_string_equal(text, "");
 }
 
+static const struct {
+	double value;
+	const char *shortest, *nine;
+} numbers[] = {
+    {0, "0", "0"},
+    {-2, "-2", "-2"},
+    {0.1, "0.1", "0.1"},
+    {1.0 / 3, "0.3333333333333333", "0.333333333"},
+    {1e-300, "1e-300", "1e-300"},
+    {123456789012345, "123456789012345", "1.23456789e+14"},
+    {2.5e17, "2.5e+17", "2.5e+17"},
+};
+
+static void check_numbers(void)
+{
+	for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++) {
+		char text[64], *end;
+		hl_number_print_shortest(text, sizeof(text), numbers[i].value);
+		assert_string_equal(text, numbers[i].shortest);
+		assert_true(hl_number_parse(text, &end) == numbers[i].value && *end == '\0');
+		hl_number_print(text, sizeof(text), 9, numbers[i].value);
+		assert_string_equal(text, numbers[i].nine);
+		hl_number_print(text, sizeof(text), 17, numbers[i].value);
+		assert_true(hl_number_parse(text, NULL) == numbers[i].value);
+	}
+}
+
+static void test_numbers(void **state)
+{
+	(void)state;
+	check_numbers();
+}
+
+/* With a comma, in any locale of this system that has one. */
+static void test_numbers_elsewhere(void **state)
+{
+	static const char *const commas[] = {"de_DE.UTF-8", "fr_FR.UTF-8", "es_ES.UTF-8", "ru_RU.UTF-8", NULL};
+	const char *found = NULL;
+	(void)state;
+	for (size_t i = 0; commas[i] && !found; i++)
+		found = setlocale(LC_NUMERIC, commas[i]);
+	if (!found)
+		skip();
+	char text[16];
+	snprintf(text, sizeof(text), "%.1f", 0.5);
+	assert_string_equal(text, "0,5");
+	check_numbers();
+	snprintf(text, sizeof(text), "%.1f", 0.5);
+	assert_string_equal(text, "0,5");
+	setlocale(LC_NUMERIC, "C");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(test_init), cmocka_unit_test(test_good),
-	    cmocka_unit_test(test_bad),  cmocka_unit_test(test_text_is_borrowed),
-	    cmocka_unit_test(test_find), cmocka_unit_test(test_get_refuses),
+	    cmocka_unit_test(test_init),    cmocka_unit_test(test_good),
+	    cmocka_unit_test(test_bad),     cmocka_unit_test(test_text_is_borrowed),
+	    cmocka_unit_test(test_find),    cmocka_unit_test(test_get_refuses),
+	    cmocka_unit_test(test_numbers), cmocka_unit_test(test_numbers_elsewhere),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
