@@ -105,7 +105,7 @@ static void draw_lesion(struct hl_canvas *canvas, struct hl_random *random, stru
 {
 	struct hl_point outline[CORNERS];
 	double core = hl_random_range(random, 0.5, 0.75), solid = hl_random_range(random, 15, 60);
-	double glass = hl_random_range(random, -560, -380), fill;
+	double glass = hl_random_range(random, -520, -320), fill;
 	bool hollow = hl_random_uniform(random) < 0.08;
 	double edge = lesion->density == HL_DENSITY_SOLID ? solid : glass;
 	if (lesion->margin == HL_MARGIN_SPICULATED)
@@ -133,17 +133,17 @@ void hl_phantom_lesion(struct hl_canvas *canvas, bool neighbour, struct hl_lesio
 {
 	struct hl_random random = hl_canvas_stream(canvas, HL_PART_LESION);
 	struct shape shape = {0};
-	/* Log-normal, median 26 mm, cut to 10 .. 45 mm. */
+	/* Log-normal, median 27 mm, cut to 12 .. 45 mm. */
 	double diameter;
 	do
-		diameter = 26 * hl_phantom_exp(0.25 * hl_random_normal(&random));
-	while (diameter < 10 || diameter > 45);
+		diameter = 27 * hl_phantom_exp(0.2 * hl_random_normal(&random));
+	while (diameter < 12 || diameter > 45);
 	double kind = hl_random_uniform(&random), glassy = hl_random_uniform(&random),
 	       where = hl_random_uniform(&random);
 	struct hl_lesion lesion = {0};
 	lesion.margin = kind < 0.3 ? HL_MARGIN_SMOOTH : kind < 0.6 ? HL_MARGIN_LOBULATED : HL_MARGIN_SPICULATED;
-	lesion.density = glassy < 0.80   ? HL_DENSITY_SOLID
-	                 : glassy < 0.94 ? HL_DENSITY_PART_SOLID
+	lesion.density = glassy < 0.82   ? HL_DENSITY_SOLID
+	                 : glassy < 0.96 ? HL_DENSITY_PART_SOLID
 	                                 : HL_DENSITY_GROUND_GLASS;
 	double wave = lesion.margin == HL_MARGIN_SMOOTH ? 0.02 : lesion.margin == HL_MARGIN_LOBULATED ? 0.085 : 0.05;
 	for (int k = 2; k < 7; k++) {
@@ -154,9 +154,9 @@ void hl_phantom_lesion(struct hl_canvas *canvas, bool neighbour, struct hl_lesio
 	shape.angle = hl_random_range(&random, 0, HL_PI);
 	double cut = hl_random_range(&random, 0.82, 0.99);
 
-	/* A fifth touch the pleura or the mediastinum; where the lung is too small for the lesion, it shrinks. */
+	/* A tenth touch the pleura or the mediastinum; where the lung is too small for the lesion, it shrinks. */
 	struct hl_point place = {0, 0};
-	double least = where < 0.2 ? 0.7 : 0.97, most = where < 0.2 ? 0.95 : 1;
+	double least = where < 0.1 ? 0.7 : 0.97, most = where < 0.1 ? 0.95 : 1;
 	while (!find_place(canvas, &random, 0.5 * diameter, least, most, &place) && diameter > 6) {
 		diameter = fmax(0.85 * diameter, 6);
 		least = 0.62;
