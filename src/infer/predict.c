@@ -60,15 +60,13 @@ static void count_unreadable(void *context, uint32_t index, const struct hilum_e
 		hl_log(HILUM_LOG_WARNING, "%s: %s", path, error->message);
 }
 
-static int64_t loader_memory(const struct hl_recipe *recipe, size_t count, int64_t asked)
+/* Cases whose pictures fit the memory: those are decoded once, found readable and run through the net before the next
+ * ones. Whole batches, so that only the last is incomplete. */
+static size_t cases_at_once(const struct hl_recipe *recipe, int64_t batch, int64_t asked)
 {
-	size_t bytes;
-	int64_t quarter = hl_memory_available() / 4;
-	if (asked > 0)
-		return asked;
-	if (!hl_mul_size(count, hl_recipe_bytes(recipe) + 64, &bytes) || bytes > (size_t)quarter)
-		return quarter;
-	return (int64_t)bytes;
+	int64_t memory = asked > 0 ? asked : hl_memory_available() / 4;
+	size_t batches = (size_t)memory / hl_recipe_bytes(recipe) / (size_t)batch;
+	return (batches ? batches : 1) * (size_t)batch;
 }
 
 /* Every batch of one pass through the net. */
@@ -76,7 +74,7 @@ static enum hilum_status run(struct hl_loader *loader, struct hl_plan *plan, con
                              struct hl_predictions *out, struct hilum_error *error)
 {
 	int32_t outputs = (int32_t)hl_plan_outputs(plan);
-	size_t done = 0, total = hl_loader_count(loader);
+	size_t before = out->count, total = hl_loader_count(loader);
 	enum hilum_status status = hl_loader_start(loader, 0, 0, error);
 	while (!status) {
 		const struct hl_batch *batch;
@@ -84,21 +82,40 @@ static enum hilum_status run(struct hl_loader *loader, struct hl_plan *plan, con
 		if (status || !batch)
 			break;
 		if (stop && *stop)
-			return hl_fail(error, HILUM_ERROR_STOPPED, "stopped after %zu of %zu cases", done, total);
+			return hl_fail(error, HILUM_ERROR_STOPPED, "stopped after %zu cases", out->count);
 		size_t count = (size_t)batch->count;
-		if (count > total - done)
+		if (count > total - (out->count - before))
 			return hl_fail(error, HILUM_ERROR_INTERNAL, "the loader gave more cases than it has");
 		const float *logits = hl_plan_forward(plan, batch->images, false, 0, 0);
 		status = hl_check_logits(logits, batch->count * outputs, error);
 		if (status)
 			return status;
-		hl_probabilities(logits, batch->count, outputs, out->probability + done * (size_t)out->classes);
-		memcpy(out->index + done, batch->index, count * sizeof(*out->index));
-		done += count;
+		hl_probabilities(logits, batch->count, outputs, out->probability + out->count * (size_t)out->classes);
+		memcpy(out->index + out->count, batch->index, count * sizeof(*out->index));
+		out->count += count;
 	}
-	if (!status && done != total)
-		status = hl_fail(error, HILUM_ERROR_INTERNAL, "the loader gave %zu of %zu cases", done, total);
-	out->count = done;
+	if (!status && out->count - before != total)
+		status = hl_fail(error, HILUM_ERROR_INTERNAL, "the loader gave %zu of %zu cases", out->count - before,
+		                 total);
+	return status;
+}
+
+/* The cases that loading names. That none of them can be read is no failure while there are others. */
+static enum hilum_status predict_some(const struct hl_loader_options *loading, struct hl_plan *plan,
+                                      const volatile int *stop, struct unread *unread, struct hl_predictions *out,
+                                      struct hilum_error *error)
+{
+	struct hl_loader *loader = NULL;
+	size_t before = unread->count;
+	enum hilum_status status = hl_loader_create(loading, &loader, error);
+	if (status)
+		return status;
+	status = hl_loader_preload(loader, count_unreadable, unread, stop, error);
+	if (!status)
+		status = run(loader, plan, stop, out, error);
+	else if (unread->count - before == loading->count)
+		status = HILUM_OK;
+	hl_loader_destroy(loader);
 	return status;
 }
 
@@ -107,10 +124,10 @@ enum hilum_status hl_predict(const struct hilum_model *model, const struct hl_da
                              struct hilum_error *error)
 {
 	struct hl_recipe recipe;
-	struct hl_loader *loader = NULL;
 	struct hl_plan *plan = NULL;
 	struct hl_predictions result = {.classes = model->class_count};
 	struct unread unread = {.dataset = dataset};
+	struct hilum_error none = {0};
 	int64_t batch = options->batch ? options->batch : DEFAULT_BATCH;
 	if (batch < 1 || batch > BATCH_MAX)
 		return hl_fail(error, HILUM_ERROR_ARGUMENT, "batch: %lld is not from 1 to %d", (long long)batch,
@@ -120,35 +137,34 @@ enum hilum_status hl_predict(const struct hilum_model *model, const struct hl_da
 	enum hilum_status status = hl_model_recipe(model, &recipe, error);
 	if (status)
 		return status;
-	const struct hl_loader_options loading = {.dataset = dataset,
-	                                          .recipe = &recipe,
-	                                          .cases = cases,
-	                                          .count = count,
-	                                          .batch = batch,
-	                                          .outputs = (int32_t)hl_model_outputs(model),
-	                                          .threads = options->threads,
-	                                          .memory = loader_memory(&recipe, count, options->memory)};
 	const struct hl_plan_options planning = {
 	    .batch = batch, .type = options->precision ? HL_BF16 : HL_F32, .threads = options->threads};
-	status = hl_loader_create(&loading, &loader, error);
-	if (!status)
-		status = hl_loader_preload(loader, count_unreadable, &unread, options->stop, error);
-	if (!status)
-		status = hl_plan_create(model->graph, &planning, &plan, error);
+	status = hl_plan_create(model->graph, &planning, &plan, error);
 	if (status)
-		goto out;
+		return status;
 	hl_plan_bind(plan, model->slab);
-	size_t readable = hl_loader_count(loader);
-	result.index = hl_alloc(readable, sizeof(*result.index));
-	result.probability = hl_alloc(readable, (size_t)result.classes * sizeof(*result.probability));
+	result.index = hl_alloc(count, sizeof(*result.index));
+	result.probability = hl_alloc(count, (size_t)result.classes * sizeof(*result.probability));
 	if (!result.index || !result.probability)
-		status = hl_fail_memory(error, readable * (size_t)result.classes * sizeof(double), "predictions");
-	if (!status)
-		status = run(loader, plan, options->stop, &result, error);
+		status = hl_fail_memory(error, count * (size_t)result.classes * sizeof(double), "predictions");
+	size_t most = cases_at_once(&recipe, batch, options->memory);
+	for (size_t done = 0; done < count && !status; done += most) {
+		const struct hl_loader_options loading = {.dataset = dataset,
+		                                          .recipe = &recipe,
+		                                          .cases = cases + done,
+		                                          .count = count - done < most ? count - done : most,
+		                                          .batch = batch,
+		                                          .outputs = (int32_t)hl_model_outputs(model),
+		                                          .threads = options->threads,
+		                                          .memory = (int64_t)(most * hl_recipe_bytes(&recipe))};
+		status = predict_some(&loading, plan, options->stop, &unread, &result, &none);
+	}
+	if (status && none.code)
+		hl_fail(error, status, "%s", none.message);
+	else if (!status && result.count == 0)
+		status = hl_fail(error, HILUM_ERROR_DATA, "%s", none.message);
 	result.unreadable = unread.count;
-out:
 	hl_plan_destroy(plan);
-	hl_loader_destroy(loader);
 	if (status)
 		hl_predictions_free(&result);
 	else

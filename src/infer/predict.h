@@ -15,7 +15,8 @@ struct hl_predict_options {
 	int64_t batch;   /* 0: 16 */
 	int32_t threads; /* 0: hl_cpu_count() */
 	int precision;   /* 0 fp32, 1 bf16 */
-	int64_t memory;  /* bytes for kept images; 0: what one pass needs, at most a quarter of the memory available */
+	int64_t
+	    memory; /* bytes for images, which are read and run in as many goes; 0: a quarter of what is available */
 	const volatile int *stop;
 };
 

@@ -157,6 +157,43 @@ static void opening(void **state)
 	hilum_session_close(NULL);
 }
 
+/* Memory for one batch only gives the same bits, also where a whole batch cannot be read. */
+static void little_memory(void **state)
+{
+	struct hilum_model *model = opened("model.hilum");
+	struct hl_dataset *dataset;
+	struct hilum_error error = {0};
+	struct hl_predict_options options = {.batch = 4, .threads = 2};
+	struct hl_predictions all, some;
+	uint32_t cases[2 * PER_CLASS];
+	char *files[2 * PER_CLASS], nowhere[] = "/nowhere/at all.png";
+	(void)state;
+	assert_int_equal(hl_dataset_open(in_folder("data"), NULL, &dataset, NULL), HILUM_OK);
+	for (uint32_t i = 0; i < 2 * PER_CLASS; i++) {
+		cases[i] = i;
+		files[i] = dataset->cases[i].file;
+	}
+	for (uint32_t i = 4; i < 8; i++)
+		dataset->cases[i].file = nowhere;
+	assert_int_equal(hl_predict(model, dataset, cases, 2 * PER_CLASS, &options, &all, NULL), HILUM_OK);
+	options.memory = 1;
+	assert_int_equal(hl_predict(model, dataset, cases, 2 * PER_CLASS, &options, &some, NULL), HILUM_OK);
+	assert_int_equal(all.unreadable, 4);
+	assert_int_equal(some.unreadable, 4);
+	assert_int_equal(all.count, 2 * PER_CLASS - 4);
+	assert_int_equal(some.count, all.count);
+	assert_memory_equal(some.index, all.index, all.count * sizeof(*all.index));
+	assert_memory_equal(some.probability, all.probability, all.count * 2 * sizeof(double));
+	hl_predictions_free(&some);
+	hl_predictions_free(&all);
+	assert_int_equal(hl_predict(model, dataset, cases + 4, 4, &options, &some, &error), HILUM_ERROR_DATA);
+	assert_non_null(strstr(error.message, "none of 4 pictures"));
+	for (uint32_t i = 0; i < 2 * PER_CLASS; i++)
+		dataset->cases[i].file = files[i];
+	hl_dataset_free(dataset);
+	hilum_model_close(model);
+}
+
 /* The same bits one at a time, in batches, at other thread counts, and from memory. */
 static void same_everywhere(void **state)
 {
@@ -538,11 +575,12 @@ static void self_test_notices(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(opening),    cmocka_unit_test(same_everywhere),
-	    cmocka_unit_test(pixels),     cmocka_unit_test(many_classes),
-	    cmocka_unit_test(eval_parts), cmocka_unit_test(eval_classes),
-	    cmocka_unit_test(info),       cmocka_unit_test(eval_predictions),
-	    cmocka_unit_test(ops),        cmocka_unit_test(self_test_notices),
+	    cmocka_unit_test(opening),           cmocka_unit_test(same_everywhere),
+	    cmocka_unit_test(little_memory),     cmocka_unit_test(pixels),
+	    cmocka_unit_test(many_classes),      cmocka_unit_test(eval_parts),
+	    cmocka_unit_test(eval_classes),      cmocka_unit_test(info),
+	    cmocka_unit_test(eval_predictions),  cmocka_unit_test(ops),
+	    cmocka_unit_test(self_test_notices),
 	};
 	return cmocka_run_group_tests(tests, set_up, clean_up);
 }
