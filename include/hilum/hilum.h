@@ -127,7 +127,10 @@ struct hilum_phantom_options {
 HILUM_API extern const struct hilum_option hilum_phantom_option_table[];
 
 /* Draws the images and truth.csv
- * (path,label,patient,seed,center_x,center_y,diameter_px,diameter_mm,margin,density,side). Same options, same bytes. */
+ * (path,label,patient,seed,center_x,center_y,diameter_px,diameter_mm,margin,density,side). Same options, same bytes.
+ * An earlier set in the directory is replaced; it is known by a truth.csv with that header. Any other directory that is
+ * not empty is HILUM_ERROR_ARGUMENT, and nothing in it is touched: so is what a run leaves that was killed before it
+ * wrote truth.csv, which the caller has to remove. */
 HILUM_API enum hilum_status hilum_phantom_write(const struct hilum_phantom_options *options, struct hilum_error *error);
 
 /* ---- training ------------------------------------------------------------------------------------------------- */

@@ -6,6 +6,7 @@
 #include "scan/phantom.h"
 #include "scan/window.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -13,6 +14,7 @@
 
 enum { CASES_MAX = 1000000, NAMES_MAX = 4000000, TRUTH_MAX = 256 << 20 };
 
+static const char header[] = "path,label,patient,seed,center_x,center_y,diameter_px,diameter_mm,margin,density,side\n";
 static const char *const formats[] = {"png", "tiff", NULL};
 static const char *const extensions[] = {"png", "tif"};
 static const char *const classes[] = {"normal", "nodule"};
@@ -67,9 +69,8 @@ static bool is_own_name(const char *name)
 	return digits >= 4 && (strcmp(rest, ".png") == 0 || strcmp(rest, ".tif") == 0);
 }
 
-/* Removes the images of an earlier set from one class folder. With only_look nothing is removed, and anything else in
- * the folder is an error. */
-static enum hilum_status clear_class(const char *folder, bool only_look, struct hilum_error *error)
+/* Removes the images of an earlier set from one class folder. */
+static enum hilum_status clear_class(const char *folder, struct hilum_error *error)
 {
 	struct hl_names names = {0};
 	if (!hl_path_exists(folder))
@@ -78,12 +79,7 @@ static enum hilum_status clear_class(const char *folder, bool only_look, struct 
 	if (status)
 		return status;
 	for (size_t i = 0; i < names.count && !status; i++) {
-		bool own = is_own_name(names.name[i]);
-		if (only_look && !own)
-			status =
-			    hl_fail(error, HILUM_ERROR_ARGUMENT,
-			            "%s: holds files that are not phantoms; name an empty or a new folder", folder);
-		if (only_look || !own)
+		if (!is_own_name(names.name[i]))
 			continue;
 		char *path = hl_path_join(folder, names.name[i]);
 		if (!path)
@@ -96,48 +92,77 @@ static enum hilum_status clear_class(const char *folder, bool only_look, struct 
 	return status;
 }
 
-/* A folder may hold an earlier set, whole (it has truth.csv) or broken off (nothing but its images); anything else in
- * it might be somebody's data. */
-static enum hilum_status check_directory(const char *directory, const char *truth, char *const folders[2],
-                                         struct hilum_error *error)
+/* Whether truth.csv is one of those written here: by its header. */
+static enum hilum_status is_own_truth(const char *truth, bool *own, struct hilum_error *error)
 {
-	struct hl_names names = {0};
-	if (!hl_path_exists(directory) || hl_path_exists(truth))
+	struct hl_buffer csv;
+	*own = false;
+	if (!hl_path_exists(truth))
+		return HILUM_OK;
+	hl_buffer_init(&csv, TRUTH_MAX);
+	enum hilum_status status = hl_file_read(truth, TRUTH_MAX, &csv, error);
+	if (!status)
+		*own = csv.length >= strlen(header) && memcmp(csv.data, header, strlen(header)) == 0;
+	hl_buffer_free(&csv);
+	return status;
+}
+
+/* Hidden entries count too: they may be somebody's. */
+static enum hilum_status is_empty(const char *directory, bool *empty, struct hilum_error *error)
+{
+	DIR *stream = opendir(directory);
+	if (!stream)
+		return hl_fail_errno(error, directory);
+	*empty = true;
+	for (const struct dirent *entry; *empty && (entry = readdir(stream));)
+		*empty = strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0;
+	closedir(stream);
+	return HILUM_OK;
+}
+
+/* Only a folder with a truth.csv of ours holds an earlier set that may be deleted; names of files prove nothing. */
+static enum hilum_status check_directory(const char *directory, const char *truth, struct hilum_error *error)
+{
+	bool own, empty = false;
+	if (!hl_path_exists(directory))
 		return HILUM_OK;
 	if (!hl_path_is_directory(directory))
 		return hl_fail(error, HILUM_ERROR_IO, "%s: exists and is no folder", directory);
-	enum hilum_status status = hl_directory_list(directory, NAMES_MAX, &names, error);
-	if (status)
+	enum hilum_status status = is_own_truth(truth, &own, error);
+	if (status || own)
 		return status;
-	for (size_t i = 0; i < names.count && !status; i++) {
-		int class = strcmp(names.name[i], classes[0]) == 0   ? 0
-		            : strcmp(names.name[i], classes[1]) == 0 ? 1
-		                                                     : -1;
-		if (class < 0)
-			status = hl_fail(error, HILUM_ERROR_ARGUMENT,
-			                 "%s: not empty and holds no truth.csv of earlier phantoms; name an empty or a "
-			                 "new folder",
-			                 directory);
-		else
-			status = clear_class(folders[class], true, error);
-	}
-	hl_names_free(&names);
-	return status;
+	status = is_empty(directory, &empty, error);
+	if (status || empty)
+		return status;
+	return hl_fail(
+	    error, HILUM_ERROR_ARGUMENT,
+	    "%s: not empty and holds no truth.csv of earlier phantoms; name an empty or a new folder (what a "
+	    "run that was broken off left behind must be removed by hand)",
+	    directory);
 }
 
 /* The old truth goes first and the new one comes last: a set with truth.csv is whole. */
 static enum hilum_status make_room(const char *directory, const char *truth, char *const folders[2],
                                    struct hilum_error *error)
 {
-	enum hilum_status status = check_directory(directory, truth, folders, error);
+	enum hilum_status status = check_directory(directory, truth, error);
 	if (!status && unlink(truth) && errno != ENOENT && errno != ENOTDIR)
 		status = hl_fail_errno(error, truth);
 	for (int class = 0; class < 2 && !status; class ++) {
-		status = clear_class(folders[class], false, error);
+		status = clear_class(folders[class], error);
 		if (!status)
 			status = hl_directory_make(folders[class], error);
 	}
 	return status;
+}
+
+/* After a failure nothing is left that would stand in the way of the next attempt. */
+static void clear_up(char *const folders[2])
+{
+	for (int class = 0; class < 2; class ++) {
+		(void)clear_class(folders[class], NULL);
+		(void)rmdir(folders[class]);
+	}
 }
 
 static enum hilum_status write_png(const char *path, const struct hl_volume *slice, struct hilum_error *error)
@@ -226,9 +251,7 @@ static enum hilum_status write_cases(const struct hilum_phantom_options *options
 	}
 	size_t count = plan_people(options, people, order);
 	int64_t number = 0;
-	status = hl_buffer_print(&csv, error,
-	                         "path,label,patient,seed,center_x,center_y,diameter_px,diameter_mm,margin,density,"
-	                         "side\n");
+	status = hl_buffer_print(&csv, error, "%s", header);
 	for (size_t i = 0; i < count && !status; i++) {
 		struct person person = people[order[i]];
 		for (int slice = 0; slice <= person.two_slices && !status; slice++)
@@ -274,8 +297,11 @@ enum hilum_status hilum_phantom_write(const struct hilum_phantom_options *option
 		status = hl_fail_memory(error, strlen(options->directory), "a path");
 	if (!status)
 		status = make_room(options->directory, truth, folders, error);
-	if (!status)
+	if (!status) {
 		status = write_cases(options, truth, error);
+		if (status)
+			clear_up(folders);
+	}
 	hl_free(truth);
 	hl_free(folders[0]);
 	hl_free(folders[1]);

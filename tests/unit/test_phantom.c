@@ -403,14 +403,36 @@ static void an_earlier_set_is_replaced(void **state)
 	assert_int_equal(hilum_phantom_write(&options, &error), HILUM_OK);
 	assert_int_equal(count_files(directory, "nodule"), 2);
 	assert_int_equal(count_files(directory, "normal"), 1);
-	/* Broken off: no truth yet. */
-	char *truth = hl_path_join(directory, "truth.csv");
-	assert_int_equal(unlink(truth), 0);
-	hl_free(truth);
 	options.cases = 1;
 	assert_int_equal(hilum_phantom_write(&options, &error), HILUM_OK);
 	assert_int_equal(count_files(directory, "nodule"), 1);
 	assert_int_equal(count_files(directory, "normal"), 0);
+}
+
+/* Names like ours prove nothing: without our truth.csv nothing is deleted. */
+static void a_set_without_its_truth_is_left_alone(void **state)
+{
+	const char *directory = *state;
+	struct hilum_phantom_options options = set_options(directory, 6);
+	struct hilum_error error;
+	assert_int_equal(hilum_phantom_write(&options, &error), HILUM_OK);
+	char *truth = hl_path_join(directory, "truth.csv");
+	assert_int_equal(unlink(truth), 0);
+	for (int foreign = 0; foreign < 2; foreign++) {
+		if (foreign)
+			put_file(directory, "truth.csv");
+		assert_int_equal(hilum_phantom_write(&options, &error), HILUM_ERROR_ARGUMENT);
+		assert_non_null(strstr(error.message, directory));
+		assert_non_null(strstr(error.message, "by hand"));
+		assert_int_equal(count_files(directory, "nodule") + count_files(directory, "normal"), 6);
+	}
+	hl_free(truth);
+	char *hidden = hl_path_join(directory, "hidden");
+	assert_int_equal(hl_directory_make(hidden, &error), HILUM_OK);
+	options.directory = hidden;
+	put_file(hidden, ".settings");
+	assert_int_equal(hilum_phantom_write(&options, &error), HILUM_ERROR_ARGUMENT);
+	hl_free(hidden);
 }
 
 static void others_data_are_left_alone(void **state)
@@ -462,8 +484,7 @@ static void full_disk(void **state)
 	setrlimit(RLIMIT_FSIZE, &before);
 	assert_int_equal(status, HILUM_ERROR_IO);
 	assert_non_null(strstr(error.message, "case-0001.png"));
-	assert_false(has_truth(directory));
-	assert_int_equal(count_files(directory, "nodule") + count_files(directory, "normal"), 0);
+	assert_int_equal(count_files(directory, ""), 0);
 	assert_int_equal(hilum_phantom_write(&options, &error), HILUM_OK);
 	assert_true(has_truth(directory));
 }
@@ -520,6 +541,7 @@ int main(void)
 	    cmocka_unit_test_setup_teardown(same_options_same_bytes, make_folder, remove_folder),
 	    cmocka_unit_test_setup_teardown(tiff_holds_the_drawing, make_folder, remove_folder),
 	    cmocka_unit_test_setup_teardown(an_earlier_set_is_replaced, make_folder, remove_folder),
+	    cmocka_unit_test_setup_teardown(a_set_without_its_truth_is_left_alone, make_folder, remove_folder),
 	    cmocka_unit_test_setup_teardown(others_data_are_left_alone, make_folder, remove_folder),
 	    cmocka_unit_test_setup_teardown(full_disk, make_folder, remove_folder),
 	    cmocka_unit_test_setup_teardown(wrong_options, make_folder, remove_folder),
