@@ -104,9 +104,9 @@ static bool parse_part(const char *text, enum hl_split_part *out)
 	static const struct {
 		const char *name;
 		enum hl_split_part part;
-	} names[] = {{"train", HL_PART_TRAIN},    {"val", HL_PART_VAL},   {"valid", HL_PART_VAL},
-	             {"validation", HL_PART_VAL}, {"test", HL_PART_TEST}, {"none", HL_PART_NONE},
-	             {"", HL_PART_NONE}};
+	} names[] = {{"train", HL_PART_TRAIN},  {"training", HL_PART_TRAIN}, {"val", HL_PART_VAL},
+	             {"valid", HL_PART_VAL},    {"validation", HL_PART_VAL}, {"test", HL_PART_TEST},
+	             {"testing", HL_PART_TEST}, {"none", HL_PART_NONE},      {"", HL_PART_NONE}};
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
 		if (strcmp(text, names[i].name) == 0) {
 			*out = names[i].part;

@@ -178,6 +178,17 @@ static void reads_manifests(void **state)
 	assert_int_equal(dataset->cases[1].part, HL_PART_TRAIN);
 	assert_int_equal(dataset->cases[2].part, HL_PART_TEST);
 	hl_dataset_free(dataset);
+
+	pictures_text(pictures, "m.csv",
+	              "path,label,split\n0,a,train\n1,b,training\n2,a,val\n3,b,valid\n4,a,validation\n5,b,test\n"
+	              "6,a,testing\n7,b,none\n");
+	dataset = open_data(pictures, "m.csv", NULL);
+	const enum hl_split_part parts[] = {HL_PART_TRAIN, HL_PART_TRAIN, HL_PART_VAL,  HL_PART_VAL,
+	                                    HL_PART_VAL,   HL_PART_TEST,  HL_PART_TEST, HL_PART_NONE};
+	assert_int_equal(dataset->count, 8);
+	for (size_t i = 0; i < 8; i++)
+		assert_int_equal(dataset->cases[i].part, parts[i]);
+	hl_dataset_free(dataset);
 }
 
 static void refuses_manifests(void **state)
