@@ -502,7 +502,7 @@ static void test_no_memory(void **state)
 	struct hl_infer shapes = {.inputs = 1, .in = {{1, 1, 4, 4, 3}}, .spatial = 2};
 	const struct hl_op *op = hl_op_find("relu");
 	struct hl_compile request = {.op = op, .shapes = &shapes, .type = HL_BF16, .threads = 1};
-	int refused = 0;
+	int failures = 0;
 	(void)state;
 	assert_int_equal(op->infer(NULL, &shapes, NULL), HILUM_OK);
 	for (int64_t countdown = 0; countdown < 5; countdown++) {
@@ -515,12 +515,12 @@ static void test_no_memory(void **state)
 			assert_int_equal(status, HILUM_ERROR_MEMORY);
 			assert_int_equal(error.code, HILUM_ERROR_MEMORY);
 			assert_null(primitive);
-			refused++;
+			failures++;
 		} else {
 			primitive->destroy(primitive);
 		}
 	}
-	assert_int_equal(refused, 2);
+	assert_int_equal(failures, 2);
 }
 
 int main(void)
