@@ -74,6 +74,8 @@ static int32_t clamp_pixel(double x, int32_t size)
 
 static struct hl_box box_around(const struct hl_canvas *canvas, const struct hl_point *pixels, int count, double margin)
 {
+	if (count < 1)
+		return (struct hl_box){0};
 	double x0 = pixels[0].x, x1 = x0, y0 = pixels[0].y, y1 = y0;
 	for (int i = 1; i < count; i++) {
 		x0 = fmin(x0, pixels[i].x);
@@ -352,7 +354,7 @@ int hl_kernel(double sigma, float half[HL_KERNEL_MAX])
 
 void hl_canvas_blur(struct hl_canvas *canvas, const float *from, float *to, double sigma)
 {
-	float half[HL_KERNEL_MAX];
+	float half[HL_KERNEL_MAX] = {0};
 	int32_t size = canvas->size;
 	int length = hl_kernel(sigma, half);
 	for (int32_t y = 0; y < size; y++) {

@@ -230,7 +230,8 @@ static void statistics(const struct hl_vector *node, struct layout *layout, floa
 	const struct hl_call *call = layout->task.call;
 	const struct hl_batchnorm_options *options = call->options;
 	int64_t channels = call->in[0]->shape.c;
-	double count = (double)(layout->task.elements / channels), momentum = options->momentum;
+	int64_t places = layout->task.elements / channels;
+	double count = (double)places, momentum = options->momentum;
 	float *shift = layout->coefficient[0];
 
 	for (int64_t c = 0; c < channels; c++)
@@ -295,10 +296,12 @@ static void backward(struct hl_primitive *primitive, const struct hl_call *call)
 	int64_t channels = call->in[0]->shape.c;
 	const float *mean = call->saved, *inverse_std = mean + channels;
 	struct layout layout;
+	int64_t places;
 	double count;
 
 	lay_out(&layout, call);
-	count = (double)(layout.task.elements / channels);
+	places = layout.task.elements / channels;
+	count = (double)places;
 	layout.task.b = call->dout->data;
 	memcpy(layout.coefficient[0], mean, (size_t)channels * sizeof *mean);
 	repeat(layout.coefficient[0], channels, layout.task.tile);

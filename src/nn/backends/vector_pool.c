@@ -56,7 +56,8 @@ HL_VECTOR_INLINE void max_window(const struct hl_vector_task *task, const struct
 					int64_t from = (((image * in.d + d) * in.h + h) * in.w + w) * in.c + c0;
 					max_place(task->a, from, count, (int32_t)place, first, best, winner, half);
 				}
-		for (int64_t c = 0; c < count; c++)
+		/* Padding is at most half a window (ops/pool.c), so that some voxel set every best. */
+		for (int64_t c = 0; c < count; c++) /* NOLINTNEXTLINE(clang-analyzer-core.CallAndMessage) */
 			hl_vector_store(task->out, to + c0 + c, best[c], half);
 		if (saved)
 			for (int64_t c = 0; c < count; c++)
