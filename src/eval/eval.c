@@ -28,8 +28,8 @@ const struct hilum_option hilum_eval_option_table[] = {
     OPTION(threads, INT, .minimum = 0, .maximum = 1024, .initial = "0", .value = "N",
            .help = "threads; 0 means the cores that are available"),
     OPTION(precision, CHOICE, .choices = precisions, .initial = "fp32", .help = "arithmetic of the network"),
-    OPTION(batch, INT, .minimum = 1, .maximum = 4096, .initial = "16", .value = "N",
-           .help = "images a pass; 1 gives the very bits of hilum predict"),
+    OPTION(batch, INT, .minimum = 1, .maximum = 4096, .initial = "1", .value = "N",
+           .help = "images a pass; more may be faster, but only 1 gives the very bits of hilum predict"),
     {0},
 };
 

@@ -10,7 +10,7 @@
 #include <math.h>
 #include <string.h>
 
-#define DEFAULT_BATCH 16
+#define DEFAULT_BATCH 1
 #define BATCH_MAX 4096
 
 enum hilum_status hl_model_recipe(const struct hilum_model *model, struct hl_recipe *out, struct hilum_error *error)

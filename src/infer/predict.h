@@ -12,7 +12,7 @@ enum hilum_status hl_model_recipe(const struct hilum_model *model, struct hl_rec
 enum hilum_status hl_check_logits(const float *logits, int64_t count, struct hilum_error *error);
 
 struct hl_predict_options {
-	int64_t batch;   /* 0: 16 */
+	int64_t batch;   /* 0: 1, which gives the bits of a session of one */
 	int32_t threads; /* 0: hl_cpu_count() */
 	int precision;   /* 0 fp32, 1 bf16 */
 	int64_t

@@ -296,10 +296,9 @@ static enum hilum_status score(struct training *training, const struct hilum_mod
                                struct hilum_error *error)
 {
 	const struct hl_material *material = &training->material;
-	/* In float32, whatever it was trained in: as hilum eval will by default. */
-	const struct hl_predict_options how = {.batch = training->options.batch,
-	                                       .threads = (int32_t)training->options.threads,
-	                                       .stop = stop_flag(training)};
+	/* In float32 one by one, whatever it was trained in: the bits of hilum eval and predict by default. */
+	const struct hl_predict_options how = {
+	    .batch = 1, .threads = (int32_t)training->options.threads, .stop = stop_flag(training)};
 	struct hl_predictions predictions = {.count = 0};
 	enum hilum_status status = hl_predict(model, material->dataset, material->cases[HL_PART_TEST],
 	                                      material->count[HL_PART_TEST], &how, &predictions, error);

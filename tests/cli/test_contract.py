@@ -103,9 +103,13 @@ class Contract(Phantoms):
             self.assertEqual(os.path.basename(json.loads(
                 subprocess.run([HILUM, "info", path, "--json"], capture_output=True).stdout)["path"]), name)
 
-    def test_eval_one_by_one_gives_the_bits_of_predict(self):
+    def test_train_eval_and_predict_give_the_same_bits(self):
+        stored = json.loads(run("info", self.run_folder, "--json").stdout)["scores"]
+        scores = run_json("eval", self.run_folder, self.data, "--groups", self.groups)
+        for name in SCORES:
+            self.assertEqual(stored[name], scores[name], name)
         table = self.file("one-by-one.csv")
-        run("eval", self.run_folder, self.data, "--split", "all", "--batch", "1", "--predictions", table)
+        run("eval", self.run_folder, self.data, "--split", "all", "--predictions", table)
         with open(table, newline="") as file:
             evaluated = {row["path"]: float(row["probability"]) for row in csv.DictReader(file)}
         files = [os.path.join(self.data, path) for path in evaluated]
