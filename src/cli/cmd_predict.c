@@ -108,8 +108,8 @@ static void print_text(const struct hilum_model *model, const char *path, const 
 static int predict_all(const struct verb *verb, const struct hilum_model *model, struct hilum_session *session,
                        bool json, int count, char **paths)
 {
-	int code = EXIT_DONE;
-	for (int i = 0; i < count && !cli_stop; i++) {
+	int code = EXIT_DONE, i = 0;
+	for (; i < count && !cli_stop; i++) {
 		struct hilum_prediction prediction;
 		struct hilum_error error;
 		if (hilum_predict_file(session, paths[i], &prediction, &error)) {
@@ -121,6 +121,10 @@ static int predict_all(const struct verb *verb, const struct hilum_model *model,
 		} else {
 			print_text(model, paths[i], &prediction);
 		}
+	}
+	if (i < count) {
+		fprintf(stderr, "hilum %s: stopped after %d of %d\n", verb->name, i, count);
+		code = EXIT_FAILED;
 	}
 	if (!json)
 		fprintf(stderr, "For research only; not a medical device.\n");
@@ -141,6 +145,7 @@ static int run(const struct verb *verb, int argc, char **argv)
 		return cli_fail(verb, &error);
 	struct hilum_session_options options = {.threads = own.threads, .precision = own.precision};
 	int code;
+	cli_catch_signals();
 	if (hilum_session_open(model, &options, &session, &error)) {
 		code = cli_fail(verb, &error);
 	} else {
@@ -158,7 +163,8 @@ const struct verb verb_predict = {
     .description =
         "Prints, for every SCAN, the class and the probability of every class. A file that cannot be read is "
         "named with the reason on standard error (and with --json as a line with \"error\"), and the rest "
-        "go on; the exit status is then 1.",
+        "go on; the exit status is then 1, and so it is after Ctrl-C, which lets the picture at hand be "
+        "finished.",
     .examples = "hilum predict runs/a slice.png\nhilum predict runs/a slices/*.jpg --json",
     .own = own_table,
     .least = 2,

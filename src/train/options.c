@@ -257,7 +257,7 @@ enum hilum_status hl_train_options_merge(struct hilum_train_options *options, co
 	return HILUM_OK;
 }
 
-static enum hilum_status append_quoted(struct hl_buffer *out, const char *word, struct hilum_error *error)
+enum hilum_status hl_shell_quote(struct hl_buffer *out, const char *word, struct hilum_error *error)
 {
 	static const char plain[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_./,=:+-@%";
 	if (word[0] && word[strspn(word, plain)] == '\0')
@@ -280,7 +280,7 @@ enum hilum_status hl_train_options_command(const struct hilum_train_options *opt
 	char *was = now + TEXT_MAX;
 	enum hilum_status status = hl_buffer_print(out, error, "hilum train ");
 	if (!status)
-		status = append_quoted(out, options->data, error);
+		status = hl_shell_quote(out, options->data, error);
 	for (const struct hilum_option *option = hilum_train_option_table; option->name && !status; option++) {
 		status = value_text(option, options, now, error);
 		if (!status)
@@ -291,7 +291,7 @@ enum hilum_status hl_train_options_command(const struct hilum_train_options *opt
 		if (!status && option->kind != HILUM_OPTION_FLAG) {
 			status = hl_buffer_append(out, " ", 1, error);
 			if (!status)
-				status = append_quoted(out, now, error);
+				status = hl_shell_quote(out, now, error);
 		}
 	}
 	hl_free(now);

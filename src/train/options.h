@@ -16,6 +16,9 @@ enum hilum_status hl_train_options_json(const struct hilum_train_options *option
 enum hilum_status hl_train_options_merge(struct hilum_train_options *options, const char *json, char **keep,
                                          struct hilum_error *error);
 
+/* Appends one word so that a shell reads it back, quoted where it has to be. */
+enum hilum_status hl_shell_quote(struct hl_buffer *out, const char *word, struct hilum_error *error);
+
 /* The command line that gives these options: "hilum train DATA --epochs 3 ...", quoted for a shell. */
 enum hilum_status hl_train_options_command(const struct hilum_train_options *options, struct hl_buffer *out,
                                            struct hilum_error *error);

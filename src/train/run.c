@@ -3,6 +3,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/number.h"
+#include "train/options.h"
 
 #include <ctype.h>
 #include <errno.h>
@@ -97,7 +98,9 @@ enum hilum_status hl_run_open(const struct hilum_train_options *options, struct 
 {
 	struct hl_run run = {.lock = -1};
 	enum hilum_status status = HILUM_OK;
+	struct hl_buffer quoted;
 	hl_buffer_init(&run.log, LOG_MAX);
+	hl_buffer_init(&quoted, sizeof(run.quoted) - 1);
 	if (options->out) {
 		if (!options->out[0] || strlen(options->out) >= sizeof(run.folder))
 			return hl_fail(error, HILUM_ERROR_ARGUMENT, "out: from 1 to %zu bytes", sizeof(run.folder) - 1);
@@ -113,11 +116,16 @@ enum hilum_status hl_run_open(const struct hilum_train_options *options, struct 
 		status = hl_fail(error, HILUM_ERROR_ARGUMENT,
 		                 "%s: holds a training already; go on with it by --resume, or use another --out",
 		                 run.folder);
+	if (!status)
+		status = hl_shell_quote(&quoted, run.folder, error);
 	if (status) {
+		hl_buffer_free(&quoted);
 		hl_run_close(&run);
 		return status;
 	}
 	clear_leftovers(&run);
+	memcpy(run.quoted, quoted.data, quoted.length + 1);
+	hl_buffer_free(&quoted);
 	*out = run;
 	return HILUM_OK;
 }

@@ -10,6 +10,7 @@
 
 struct hl_run {
 	char folder[512];
+	char quoted[2048];    /* the same as a word for a shell */
 	int lock;             /* file descriptor, -1: none */
 	struct hl_buffer log; /* log.csv so far */
 };

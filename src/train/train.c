@@ -447,7 +447,7 @@ static enum hilum_status stopped_while(const char *what, const struct training *
 {
 	if (status != HILUM_ERROR_STOPPED)
 		return status;
-	return hl_fail(error, status, "stopped while %s; go on with --out %s --resume", what, training->run.folder);
+	return hl_fail(error, status, "stopped while %s; go on with --out %s --resume", what, training->run.quoted);
 }
 
 enum hilum_status hilum_train(const struct hilum_train_options *options, const struct hilum_train_events *events,

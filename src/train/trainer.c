@@ -193,7 +193,7 @@ static enum hilum_status stop(struct hl_trainer *trainer, struct hilum_error *er
 	return hl_fail(error, HILUM_ERROR_STOPPED,
 	               "stopped in epoch %lld of %lld after step %lld of %lld, saved; go on with --out %s --resume",
 	               (long long)at->epoch + 1, (long long)trainer->options->epochs, (long long)at->step,
-	               (long long)epoch_steps(trainer), trainer->run->folder);
+	               (long long)epoch_steps(trainer), trainer->run->quoted);
 }
 
 /* ---- validation ---- */

@@ -3,6 +3,7 @@ and no file of the run folder may ever be unreadable.   KILLS=50 sets the number
 import os
 import random
 import re
+import shlex
 import signal
 import subprocess
 import time
@@ -63,6 +64,34 @@ class Kill(Phantoms):
         if process.returncode != 0:
             self.assertIn("--resume", text)
         self.assertEqual(weights(run(*self.command("stopped")[1:])), whole)
+
+    def test_the_hint_of_an_interrupted_run_can_be_pasted(self):
+        process = subprocess.Popen(self.command("it's a $run"), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+        while not os.path.exists(self.file("it's a $run", "log.csv")) and process.poll() is None:
+            time.sleep(0.01)
+        process.send_signal(signal.SIGINT)
+        _, text = process.communicate(timeout=60)
+        self.assertNotEqual(process.returncode, 0, text)
+        hint = re.search(r"go on with (--out .* --resume)", text).group(1)
+        self.assertEqual(shlex.split(hint), ["--out", self.file("it's a $run"), "--resume"])
+
+    def test_interrupted_prediction_ends_after_a_picture(self):
+        self.train("model", "--epochs", "1")
+        picture = os.path.join(self.data, "nodule", sorted(os.listdir(os.path.join(self.data, "nodule")))[0])
+        count = 20000
+        with open(self.file("lines"), "w+") as out:
+            process = subprocess.Popen([HILUM, "predict", self.file("model"), *[picture] * count, "--json"], stdout=out,
+                                       stderr=subprocess.PIPE, text=True)
+            while os.path.getsize(self.file("lines")) == 0 and process.poll() is None:
+                time.sleep(0.01)
+            process.send_signal(signal.SIGINT)
+            _, text = process.communicate(timeout=60)
+            out.seek(0)
+            lines = out.readlines()
+        self.assertEqual(process.returncode, 1, text)
+        self.assertLess(len(lines), count)
+        self.assertEqual(len(set(lines)), 1)
+        self.assertIn(f"stopped after {len(lines)} of {count}", text)
 
 
 if __name__ == "__main__":
