@@ -25,7 +25,7 @@ static int run(const struct verb *verb, int argc, char **argv)
 		       "Research use only: not a medical device.\n");
 	}
 	hilum_scores_free(result.test);
-	fprintf(stderr, "weights %s\nrun folder %s\n", result.weights_hash, result.run);
+	fprintf(stderr, "run folder %s\n", result.run);
 	return status ? cli_fail(verb, &error) : EXIT_DONE;
 }
 

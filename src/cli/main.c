@@ -97,6 +97,17 @@ static void occupy_standard_streams(void)
 			return;
 }
 
+/* Threads that wait for each other are to sleep instead of spinning: on a busy machine spinning burns many times the
+ * work itself, and elsewhere waking costs microseconds. libgomp asks the environment once, when it is loaded, so the
+ * program has to be started anew; should that fail, it works all the same. */
+static void sleep_when_waiting(char **argv)
+{
+	if (getenv("OMP_WAIT_POLICY"))
+		return;
+	setenv("OMP_WAIT_POLICY", "passive", 1);
+	execv("/proc/self/exe", argv);
+}
+
 int main(int argc, char **argv)
 {
 	static bool verbose;
@@ -124,5 +135,6 @@ int main(int argc, char **argv)
 			cli_help(verb, stdout);
 			return cli_finish(verb, EXIT_DONE);
 		}
+	sleep_when_waiting(argv);
 	return cli_finish(verb, verb->run(verb, argc - 2, argv + 2));
 }

@@ -278,6 +278,9 @@ void cli_overview_manual(FILE *file)
 	}
 	fputs(".SH ENVIRONMENT\n.TP\n.B NO_COLOR\nNo colours and no moving lines.\n.TP\n.B HILUM_BACKENDS\nWhich back "
 	      "ends may run a network's layers, in order, for finding faults: vector,onednn,reference.\n"
+	      ".TP\n.B OMP_WAIT_POLICY\nHow threads wait for each other: passive (default of this program) or active, "
+	      "which "
+	      "may be a little faster on a machine that does nothing else.\n"
 	      ".TP\n.B HILUM_VERBOSE\nMore messages.\n.SH EXIT STATUS\n0 done; 1 failed; 2 misused.\n",
 	      file);
 	fputs(notice, file);
