@@ -167,8 +167,8 @@ struct hilum_train_options {
 	int64_t memory;      /* MiB the loader may use to keep resized pictures */
 	double checkpoint;   /* seconds between checkpoints within an epoch; 0: after every step */
 	bool resume; /* go on with the run in out, or begin it when it has no checkpoint yet. Options left at their
-	                defaults take the run's values; others must agree with them (threads, memory and checkpoint may
-	                differ) */
+	                defaults take the run's values; others, and those given (hilum_train_events), must agree with
+	                them (threads, memory and checkpoint may differ) */
 	bool shuffle_labels; /* a control: labels permuted over groups; an honest pipeline then scores chance */
 };
 
@@ -193,6 +193,8 @@ struct hilum_train_events {
 	void (*progress)(void *context, const struct hilum_progress *progress);
 	void *context;
 	const volatile int *stop; /* non-zero asks to stop after this step, saved; NULL: never */
+	uint64_t given; /* bit i: entry i of hilum_train_option_table was asked for, and counts as such though it be the
+	                   default. Options that differ from their defaults count in any case */
 };
 
 struct hilum_scores;

@@ -9,6 +9,7 @@ enum { EXIT_DONE = 0, EXIT_FAILED = 1, EXIT_MISUSED = 2 };
 struct cli_options {
 	const struct hilum_option *table;
 	void *object;
+	uint64_t given; /* bit i: entry i of the table was given */
 };
 
 struct verb {
@@ -28,7 +29,7 @@ extern const struct verb *const verbs[]; /* NULL-terminated */
 
 /* Initialises the structures and parses "--name value", "--name=value" and flags into them; the rest is moved to the
  * front of argv. Returns the number of arguments, or -1 after a message on stderr. */
-int cli_parse(const struct verb *verb, const struct cli_options *options, size_t count, int argc, char **argv);
+int cli_parse(const struct verb *verb, struct cli_options *options, size_t count, int argc, char **argv);
 
 void cli_help(const struct verb *verb, FILE *file);
 void cli_manual(const struct verb *verb, FILE *file); /* man(7) source */

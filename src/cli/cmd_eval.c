@@ -22,7 +22,8 @@ static int run_eval(const struct verb *verb, int argc, char **argv)
 {
 	struct hilum_eval_options options;
 	struct own own;
-	struct cli_options tables[] = {{verb->library, &options}, {verb->own, &own}};
+	struct cli_options tables[] = {{.table = verb->library, .object = &options},
+	                               {.table = verb->own, .object = &own}};
 	struct hilum_model *model;
 	struct hilum_scores *scores;
 	struct hilum_error error;
@@ -39,7 +40,7 @@ static int run_eval(const struct verb *verb, int argc, char **argv)
 static int run_score(const struct verb *verb, int argc, char **argv)
 {
 	struct own own;
-	struct cli_options tables[] = {{verb->own, &own}};
+	struct cli_options tables[] = {{.table = verb->own, .object = &own}};
 	struct hilum_scores *scores;
 	struct hilum_error error;
 	if (cli_parse(verb, tables, 1, argc, argv) < 0)

@@ -26,7 +26,7 @@ static enum hilum_output output(const struct own *own)
 static int run_info(const struct verb *verb, int argc, char **argv)
 {
 	struct own own;
-	struct cli_options tables[] = {{verb->own, &own}};
+	struct cli_options tables[] = {{.table = verb->own, .object = &own}};
 	struct hilum_error error;
 	int arguments = cli_parse(verb, tables, 1, argc, argv), code = EXIT_DONE;
 	if (arguments < 0)
@@ -40,7 +40,7 @@ static int run_info(const struct verb *verb, int argc, char **argv)
 static int run_ops(const struct verb *verb, int argc, char **argv)
 {
 	struct own own;
-	struct cli_options tables[] = {{verb->own, &own}};
+	struct cli_options tables[] = {{.table = verb->own, .object = &own}};
 	struct hilum_error error;
 	if (cli_parse(verb, tables, 1, argc, argv) < 0)
 		return EXIT_MISUSED;
@@ -50,7 +50,7 @@ static int run_ops(const struct verb *verb, int argc, char **argv)
 static int run_doctor(const struct verb *verb, int argc, char **argv)
 {
 	struct own own;
-	struct cli_options tables[] = {{verb->own, &own}};
+	struct cli_options tables[] = {{.table = verb->own, .object = &own}};
 	struct hilum_error error;
 	if (cli_parse(verb, tables, 1, argc, argv) < 0)
 		return EXIT_MISUSED;

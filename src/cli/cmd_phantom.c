@@ -4,7 +4,7 @@ static int run(const struct verb *verb, int argc, char **argv)
 {
 	struct hilum_phantom_options options;
 	struct hilum_error error;
-	struct cli_options tables[] = {{verb->library, &options}};
+	struct cli_options tables[] = {{.table = verb->library, .object = &options}};
 	if (cli_parse(verb, tables, 1, argc, argv) < 0)
 		return EXIT_MISUSED;
 	options.directory = argv[0];

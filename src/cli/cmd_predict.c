@@ -134,7 +134,7 @@ static int predict_all(const struct verb *verb, const struct hilum_model *model,
 static int run(const struct verb *verb, int argc, char **argv)
 {
 	struct own own;
-	struct cli_options tables[] = {{verb->own, &own}};
+	struct cli_options tables[] = {{.table = verb->own, .object = &own}};
 	struct hilum_model *model;
 	struct hilum_session *session;
 	struct hilum_error error;

@@ -7,12 +7,12 @@ static int run(const struct verb *verb, int argc, char **argv)
 	struct hilum_train_options options;
 	struct hilum_train_result result = {.run = ""};
 	struct hilum_error error;
-	struct cli_options tables[] = {{verb->library, &options}};
+	struct cli_options tables[] = {{.table = verb->library, .object = &options}};
 	if (cli_parse(verb, tables, 1, argc, argv) < 0)
 		return EXIT_MISUSED;
 	options.data = argv[0];
 	cli_catch_signals();
-	struct hilum_train_events events = {.progress = cli_progress, .stop = &cli_stop};
+	struct hilum_train_events events = {.progress = cli_progress, .stop = &cli_stop, .given = tables[0].given};
 	if (hilum_train(&options, &events, &result, &error))
 		return cli_fail(verb, &error);
 	cli_clear_line();

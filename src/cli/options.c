@@ -11,8 +11,7 @@ static int misuse(const struct verb *verb, const char *message, const char *what
 }
 
 /* Parses argv[*i] as an option; moves *i on when its value is the next word. */
-static bool parse_one(const struct verb *verb, const struct cli_options *options, size_t count, int argc, char **argv,
-                      int *i)
+static bool parse_one(const struct verb *verb, struct cli_options *options, size_t count, int argc, char **argv, int *i)
 {
 	char name[64];
 	const char *word = argv[*i] + 2, *equals = strchr(word, '=');
@@ -40,18 +39,21 @@ static bool parse_one(const struct verb *verb, const struct cli_options *options
 			misuse(verb, "", error.message);
 			return false;
 		}
+		options[k].given |= UINT64_C(1) << (option - options[k].table);
 		return true;
 	}
 	misuse(verb, "unknown option --", name);
 	return false;
 }
 
-int cli_parse(const struct verb *verb, const struct cli_options *options, size_t count, int argc, char **argv)
+int cli_parse(const struct verb *verb, struct cli_options *options, size_t count, int argc, char **argv)
 {
 	int arguments = 0;
 	bool ended = false;
-	for (size_t k = 0; k < count; k++)
+	for (size_t k = 0; k < count; k++) {
 		hilum_options_init(options[k].table, options[k].object);
+		options[k].given = 0;
+	}
 	for (int i = 0; i < argc; i++) {
 		if (!ended && strcmp(argv[i], "--") == 0) {
 			ended = true;

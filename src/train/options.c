@@ -88,6 +88,7 @@ const struct hilum_option hilum_train_option_table[] = {
     {.name = NULL}
 };
 /* clang-format on */
+_Static_assert(sizeof(hilum_train_option_table) / sizeof(hilum_train_option_table[0]) <= 65, "a bit for each option");
 
 /* These do not change the result. */
 static bool matters(const struct hilum_option *option)
@@ -195,8 +196,23 @@ enum hilum_status hl_train_options_json(const struct hilum_train_options *option
 	return status;
 }
 
+static bool has_bit(const struct hilum_option *option, uint64_t given)
+{
+	return given >> (option - hilum_train_option_table) & 1;
+}
+
+bool hl_train_option_given(const struct hilum_train_options *options, uint64_t given, const char *name)
+{
+	const struct hilum_option *option = hilum_option_find(hilum_train_option_table, name);
+	struct hilum_train_options initial;
+	char now[128], was[128];
+	hilum_options_init(hilum_train_option_table, &initial);
+	return has_bit(option, given) || !hilum_option_get(option, options, now, sizeof(now)) ||
+	       !hilum_option_get(option, &initial, was, sizeof(was)) || strcmp(now, was) != 0;
+}
+
 /* One option against its value in the run. *at is where a copy of a text goes. */
-static enum hilum_status merge_one(const struct hilum_option *option, struct hilum_train_options *options,
+static enum hilum_status merge_one(const struct hilum_option *option, struct hilum_train_options *options, bool given,
                                    const struct hilum_train_options *initial, const char *stored, char **at, char *now,
                                    struct hilum_error *error)
 {
@@ -207,7 +223,7 @@ static enum hilum_status merge_one(const struct hilum_option *option, struct hil
 	status = value_text(option, initial, was, error);
 	if (status)
 		return status;
-	if (strcmp(now, was) != 0)
+	if (given || strcmp(now, was) != 0)
 		return hl_fail(error, HILUM_ERROR_ARGUMENT,
 		               "%s is \"%.100s\", but the run was started with \"%.100s\": leave it out to resume, or "
 		               "start another run",
@@ -222,8 +238,8 @@ static enum hilum_status merge_one(const struct hilum_option *option, struct hil
 	return hilum_option_set(hilum_train_option_table, options, option->name, was, error);
 }
 
-enum hilum_status hl_train_options_merge(struct hilum_train_options *options, const char *json, char **keep,
-                                         struct hilum_error *error)
+enum hilum_status hl_train_options_merge(struct hilum_train_options *options, uint64_t given, const char *json,
+                                         char **keep, struct hilum_error *error)
 {
 	struct hilum_train_options initial, merged = *options;
 	json_t *root = json_loads(json, 0, NULL);
@@ -244,7 +260,7 @@ enum hilum_status hl_train_options_merge(struct hilum_train_options *options, co
 		if (!matters(option))
 			continue;
 		const char *stored = json_string_value(json_object_get(root, option->name));
-		status = stored ? merge_one(option, &merged, &initial, stored, &at, now, error)
+		status = stored ? merge_one(option, &merged, has_bit(option, given), &initial, stored, &at, now, error)
 		                : hl_fail(error, HILUM_ERROR_FORMAT, "the checkpoint does not say %s", option->name);
 	}
 	json_decref(root);

@@ -11,10 +11,13 @@ enum hilum_status hl_train_options_check(const struct hilum_train_options *optio
 enum hilum_status hl_train_options_json(const struct hilum_train_options *options, char **out,
                                         struct hilum_error *error);
 
-/* Sets options left at their defaults to the values in that JSON; one that differs from both is
- * HILUM_ERROR_ARGUMENT. Texts are set to strings of *keep, which the caller frees (hl_free) after the options. */
-enum hilum_status hl_train_options_merge(struct hilum_train_options *options, const char *json, char **keep,
-                                         struct hilum_error *error);
+/* Whether an option was asked for: by its bit in given, or by a value that is not the default. */
+bool hl_train_option_given(const struct hilum_train_options *options, uint64_t given, const char *name);
+
+/* Sets options that were not given to the values in that JSON; a given one that differs is HILUM_ERROR_ARGUMENT. Texts
+ * are set to strings of *keep, which the caller frees (hl_free) after the options. */
+enum hilum_status hl_train_options_merge(struct hilum_train_options *options, uint64_t given, const char *json,
+                                         char **keep, struct hilum_error *error);
 
 /* Appends one word so that a shell reads it back, quoted where it has to be. */
 enum hilum_status hl_shell_quote(struct hl_buffer *out, const char *word, struct hilum_error *error);

@@ -22,8 +22,9 @@
 struct training {
 	struct hilum_train_options options;
 	const struct hilum_train_events *events;
-	char *merged;  /* what texts in options point into after resuming */
-	char *as_json; /* the options that matter */
+	uint64_t given; /* see there */
+	char *merged;   /* what texts in options point into after resuming */
+	char *as_json;  /* the options that matter */
 	struct hl_run run;
 	struct hl_material material;
 	struct hilum_model *model;
@@ -165,8 +166,9 @@ static enum hilum_status recall(struct training *training, struct hilum_error *e
 		if (status)
 			return status;
 		training->resumed = true;
-		return hl_train_options_merge(&training->options, training->checkpoint.text[HL_CHECKPOINT_OPTIONS],
-		                              &training->merged, error);
+		return hl_train_options_merge(&training->options, training->given,
+		                              training->checkpoint.text[HL_CHECKPOINT_OPTIONS], &training->merged,
+		                              error);
 	}
 	hl_log(HILUM_LOG_WARNING, "%s: no checkpoint to resume; beginning at the beginning", training->run.folder);
 	if (!hl_run_has(&training->run, OPTIONS_FILE))
@@ -175,7 +177,8 @@ static enum hilum_status recall(struct training *training, struct hilum_error *e
 	if (!status)
 		status = hl_file_read(path, OPTIONS_FILE_MAX, &file, error);
 	if (!status)
-		status = hl_train_options_merge(&training->options, file.data, &training->merged, error);
+		status =
+		    hl_train_options_merge(&training->options, training->given, file.data, &training->merged, error);
 	hl_buffer_free(&file);
 	return status;
 }
@@ -453,7 +456,8 @@ static enum hilum_status stopped_while(const char *what, const struct training *
 enum hilum_status hilum_train(const struct hilum_train_options *options, const struct hilum_train_events *events,
                               struct hilum_train_result *result, struct hilum_error *error)
 {
-	struct training training = {.options = *options, .events = events, .run = {.lock = -1}};
+	struct training training = {
+	    .options = *options, .events = events, .given = events ? events->given : 0, .run = {.lock = -1}};
 	hl_buffer_init(&training.arch, ARCH_MAX);
 	enum hilum_status status = open_all(&training, error);
 	if (!status)

@@ -206,6 +206,11 @@ class Contract(Phantoms):
         self.assertNotEqual(done.returncode, 0)
         self.assertIn("--resume", done.stderr)
 
+    def test_resume_refuses_a_default_that_was_asked_for(self):
+        done = self.train("run", "--epochs", "20", "--resume", expect=2)
+        self.assertIn('epochs is "20", but the run was started with "2"', done.stderr)
+        run("train", self.data, "--groups", self.groups, "--out", self.run_folder, "--resume", "--batch", "8")
+
     def test_manifest_with_three_classes(self):
         rows = []
         for label in ("normal", "nodule"):

@@ -45,7 +45,8 @@ static void test_resume(void **state)
 		enum hilum_status status;
 		do {
 			struct stopper stopper = {.after = 1};
-			struct hilum_train_events events = {count_down, &stopper, &stopper.stop};
+			struct hilum_train_events events = {
+			    .progress = count_down, .context = &stopper, .stop = &stopper.stop};
 			struct hilum_error error = {.code = HILUM_OK};
 			status = hilum_train(&options, &events, &pieces, &error);
 			if (status && status != HILUM_ERROR_STOPPED)
@@ -196,7 +197,7 @@ static struct hilum_train_options stopped(const char *data, const char *out)
 {
 	struct hilum_train_options options = defaults(data, out);
 	struct stopper stopper = {.after = 2};
-	struct hilum_train_events events = {count_down, &stopper, &stopper.stop};
+	struct hilum_train_events events = {.progress = count_down, .context = &stopper, .stop = &stopper.stop};
 	struct hilum_train_result result;
 	assert_int_equal(hilum_train(&options, &events, &result, NULL), HILUM_ERROR_STOPPED);
 	options.resume = true;

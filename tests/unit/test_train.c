@@ -366,7 +366,7 @@ static void test_option_texts(void **state)
 	assert_int_equal(hl_train_options_json(&options, &json, NULL), HILUM_OK);
 	hilum_options_init(hilum_train_option_table, &later);
 	later.threads = 7;
-	assert_int_equal(hl_train_options_merge(&later, json, &keep, NULL), HILUM_OK);
+	assert_int_equal(hl_train_options_merge(&later, 0, json, &keep, NULL), HILUM_OK);
 	assert_true(later.epochs == 3 && later.threads == 7 && later.checkpoint == 60 && later.shuffle_labels);
 	assert_true(later.lr == options.lr && later.keep == NULL);
 	assert_string_equal(later.arch, options.arch);
@@ -375,11 +375,21 @@ static void test_option_texts(void **state)
 	later.epochs = 4;
 	keep = NULL;
 	struct hilum_error error;
-	assert_int_equal(hl_train_options_merge(&later, json, &keep, &error), HILUM_ERROR_ARGUMENT);
+	assert_int_equal(hl_train_options_merge(&later, 0, json, &keep, &error), HILUM_ERROR_ARGUMENT);
 	assert_non_null(strstr(error.message, "epochs"));
 	assert_null(keep);
-	assert_int_equal(hl_train_options_merge(&later, "{\"epochs\": 4", &keep, &error), HILUM_ERROR_FORMAT);
-	assert_int_equal(hl_train_options_merge(&later, "{}", &keep, &error), HILUM_ERROR_FORMAT);
+	/* The default itself, when it was asked for. */
+	uint64_t given =
+	    UINT64_C(1) << (hilum_option_find(hilum_train_option_table, "epochs") - hilum_train_option_table);
+	hilum_options_init(hilum_train_option_table, &later);
+	assert_int_equal(hl_train_options_merge(&later, given, json, &keep, &error), HILUM_ERROR_ARGUMENT);
+	assert_non_null(strstr(error.message, "epochs is \"20\""));
+	later.epochs = 3;
+	assert_int_equal(hl_train_options_merge(&later, given, json, &keep, &error), HILUM_OK);
+	hl_free(keep);
+	keep = NULL;
+	assert_int_equal(hl_train_options_merge(&later, 0, "{\"epochs\": 4", &keep, &error), HILUM_ERROR_FORMAT);
+	assert_int_equal(hl_train_options_merge(&later, 0, "{}", &keep, &error), HILUM_ERROR_FORMAT);
 	hl_free(json);
 }
 
