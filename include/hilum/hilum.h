@@ -136,18 +136,19 @@ HILUM_API enum hilum_status hilum_phantom_write(const struct hilum_phantom_optio
 /* ---- training ------------------------------------------------------------------------------------------------- */
 
 struct hilum_train_options {
-	const char *data;        /* folder of class folders, or a CSV manifest */
-	const char *arch;        /* "seed", "resnet18", a preset with settings ("seed filters=16,32"), or a file */
-	const char *out;         /* run folder; NULL: runs/ and the first free name made from data and arch */
-	const char *positive;    /* "A,B": classes merged into the positive class of a binary task */
-	const char *groups;      /* CSV path,group (or patient); overrides the manifest's groups */
-	const char *split;       /* "70/15/15" */
-	const char *folds;       /* CSV with path and a column that starts with fold */
+	const char *data;     /* folder of class folders, or a CSV manifest */
+	const char *arch;     /* "seed", "resnet18", a preset with settings ("seed filters=16,32"), or a file; NULL: the
+	                         network of init, otherwise "seed" */
+	const char *out;      /* run folder; NULL: runs/ and the first free name made from data and arch */
+	const char *positive; /* "A,B": classes merged into the positive class of a binary task */
+	const char *groups;   /* CSV path,group (or patient); overrides the manifest's groups */
+	const char *split;    /* "70/15/15" */
+	const char *folds;    /* CSV with path and a column that starts with fold */
 	const char *fold_column; /* that column's name when there are several; NULL: the only one, or "fold" */
 	int64_t fold;            /* the test fold; -1: none */
 	double validation;       /* with folds: share of the training part that is taken for validation; 0: none */
 	int64_t epochs, batch, seed, threads;
-	int64_t size; /* pixels a side; 0: what the architecture's input line says, otherwise 256 */
+	int64_t size; /* pixels a side; 0: what the architecture's input line says, or init, otherwise 256 */
 	double lr, weight_decay, momentum, clip, label_smoothing, focal, ema;
 	double dropout;                     /* rate of every dropout layer; -1: as the architecture has it */
 	int optimizer;                      /* sgd, adam, adamw */
@@ -162,8 +163,9 @@ struct hilum_train_options {
 	const char *augment; /* "none", "light", "medium", "strong" or a list "flip,rotate=15,noise=0.02" */
 	int64_t patience;    /* early stopping: epochs without a better validation loss; 0 never stops */
 	const char *keep;    /* "best" or "last": the model whose test score is printed */
-	const char *init;    /* model to start from */
-	int64_t freeze;      /* first layers kept as they are */
+	const char *init;    /* model to start from. Without arch, its network (a new head for other classes), and its
+	                        size, channels, fit and window where those are not given */
+	int64_t freeze;      /* first layers kept as they are; with init, the model's mean and deviation too */
 	int64_t memory;      /* MiB the loader may use to keep resized pictures */
 	double checkpoint;   /* seconds between checkpoints within an epoch; 0: after every step */
 	bool resume; /* go on with the run in out, or begin it when it has no checkpoint yet. Options left at their

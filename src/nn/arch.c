@@ -247,7 +247,8 @@ enum hilum_status hl_arch_parse(const char *text, struct hl_shape input, int64_t
 
 /* ---- printing ---- */
 
-static enum hilum_status print_options(const struct hl_node *node, struct hl_buffer *out, struct hilum_error *error)
+static enum hilum_status print_options(const struct hl_node *node, bool open, struct hl_buffer *out,
+                                       struct hilum_error *error)
 {
 	enum hilum_status status = HILUM_OK;
 	for (const struct hilum_option *option = node->op->options; option && option->name && !status; option++) {
@@ -256,19 +257,21 @@ static enum hilum_status print_options(const struct hl_node *node, struct hl_buf
 			return hl_fail(error, HILUM_ERROR_INTERNAL, "%s: %s does not fit its line", node->name,
 			               option->name);
 		/* An empty list of sizes means that another option decides, and has no value to spell. */
-		if (value[0])
+		if (open && strcmp(option->name, "units") == 0)
+			status = hl_buffer_print(out, error, " units=$outputs");
+		else if (value[0])
 			status = hl_buffer_print(out, error, " %s=%s", option->name, value);
 	}
 	return status;
 }
 
-static enum hilum_status print_node(const struct hl_graph *graph, int32_t index, struct hl_buffer *out,
+static enum hilum_status print_node(const struct hl_graph *graph, int32_t index, bool open, struct hl_buffer *out,
                                     struct hilum_error *error)
 {
 	const struct hl_node *node = &graph->node[index];
 	enum hilum_status status = hl_buffer_print(out, error, "%s: %s", node->name, node->op->name);
 	if (!status)
-		status = print_options(node, out, error);
+		status = print_options(node, open, out, error);
 	if (node->inputs != 1 || node->input[0] != index - 1)
 		for (int32_t k = 0; k < node->inputs && !status; k++)
 			status =
@@ -282,7 +285,15 @@ enum hilum_status hl_arch_print(const struct hl_graph *graph, struct hl_buffer *
 	enum hilum_status status = hl_buffer_print(
 	    out, error, "input %" PRId64 "x%" PRId64 "x%" PRId64 "x%" PRId64 "\n", input.d, input.h, input.w, input.c);
 	for (int32_t i = 1; i < graph->nodes && !status; i++)
-		status = print_node(graph, i, out, error);
+		status = print_node(graph, i, false, out, error);
+	return status;
+}
+
+enum hilum_status hl_arch_print_open(const struct hl_graph *graph, struct hl_buffer *out, struct hilum_error *error)
+{
+	enum hilum_status status = HILUM_OK;
+	for (int32_t i = 1; i < graph->nodes && !status; i++)
+		status = print_node(graph, i, i == graph->logits, out, error);
 	return status;
 }
 

@@ -24,4 +24,8 @@ enum hilum_status hl_arch_parse(const char *text, struct hl_shape input, int64_t
 
 /* Graph to text with every value spelled out; parsing it gives an equal graph. */
 enum hilum_status hl_arch_print(const struct hl_graph *graph, struct hl_buffer *out, struct hilum_error *error);
+
+/* The same for other pictures and classes: without the input line, and with units=$outputs in the layer that gives the
+ * logits, where it has units. */
+enum hilum_status hl_arch_print_open(const struct hl_graph *graph, struct hl_buffer *out, struct hilum_error *error);
 #endif

@@ -44,7 +44,7 @@ static const char *const fits[] = {"crop", "pad", NULL};
 
 /* clang-format off */
 const struct hilum_option hilum_train_option_table[] = {
-    TEXT("arch", arch, "seed", "NAME|FILE", "network: seed, resnet18, a preset with settings (\"seed filters=16,32\") or a file of layers"),
+    TEXT("arch", arch, NULL, "NAME|FILE", "network: seed (unless --init says otherwise), resnet18, a preset with settings (\"seed filters=16,32\") or a file of layers"),
     TEXT("out", out, NULL, "RUN", "run folder; left out: runs/ and the first free name made of network and data"),
     FLAG("resume", resume, "go on with the run in --out; options left out are the run's own"),
     INT("epochs", epochs, 1, 100000, "20", "passes over the training part"),
@@ -66,7 +66,7 @@ const struct hilum_option hilum_train_option_table[] = {
     INT("seed", seed, 0, 9007199254740992.0, "1", "same seed, same weights, bit for bit, at any number of threads"),
     INT("threads", threads, 0, 1024, "0", "threads; 0: as many as there are cores"),
     CHOICE("precision", precision, precisions, "fp32", "numbers inside the network; weights and sums are always fp32"),
-    TEXT("init", init, NULL, "MODEL", "model to start from; its layers that have the same name and shape are copied"),
+    TEXT("init", init, NULL, "MODEL", "model to start from: without --arch its network, with a new head for other classes, its size, channels, fit and window, unless they are given; with --arch, its layers that have the same name and shape are copied. Brightness is normalised by the new training part, but with --freeze as the model was, for frozen layers expect that"),
     INT("freeze", freeze, 0, 100000, "0", "first layers with weights that are kept as they are"),
     CHOICE("optimizer", optimizer, optimizers, "adamw", "sgd has Nesterov momentum; adam takes weight decay as an L2 term, adamw apart"),
     REAL("momentum", momentum, 0, 0.9999, "0.9", "of sgd"),
@@ -285,6 +285,16 @@ enum hilum_status hl_shell_quote(struct hl_buffer *out, const char *word, struct
 	return status ? status : hl_buffer_append(out, "'", 1, error);
 }
 
+/* Left out, these are the model's that --init names, so that even a default has to be written. */
+static bool follows_init(const struct hilum_train_options *options, const struct hilum_option *option)
+{
+	static const char *const recipe[] = {"size", "channels", "fit", "window-center", "window-width"};
+	for (size_t i = 0; i < sizeof(recipe) / sizeof(recipe[0]); i++)
+		if (strcmp(option->name, recipe[i]) == 0)
+			return options->init && !options->arch;
+	return false;
+}
+
 enum hilum_status hl_train_options_command(const struct hilum_train_options *options, struct hl_buffer *out,
                                            struct hilum_error *error)
 {
@@ -301,7 +311,8 @@ enum hilum_status hl_train_options_command(const struct hilum_train_options *opt
 		status = value_text(option, options, now, error);
 		if (!status)
 			status = value_text(option, &initial, was, error);
-		if (status || strcmp(now, was) == 0 || strcmp(option->name, "resume") == 0)
+		if (status || strcmp(option->name, "resume") == 0 ||
+		    (strcmp(now, was) == 0 && !follows_init(options, option)))
 			continue;
 		status = hl_buffer_print(out, error, " --%s", option->name);
 		if (!status && option->kind != HILUM_OPTION_FLAG) {

@@ -1,5 +1,6 @@
 #include "train/prepare.h"
 
+#include "base/file.h"
 #include "base/log.h"
 #include "base/memory.h"
 #include "data/split.h"
@@ -116,6 +117,18 @@ static enum hilum_status select_parts(struct hl_material *material, struct hilum
 	return check_classes(dataset, material->readable[HL_PART_TRAIN], "", error);
 }
 
+/* Before anything is written: a wrong folder beside a manifest is the commonest slip. */
+static enum hilum_status check_files(const struct hl_material *material, struct hilum_error *error)
+{
+	const uint32_t *cases = material->cases[HL_PART_TRAIN];
+	size_t count = material->count[HL_PART_TRAIN];
+	for (size_t i = 0; i < count; i++)
+		if (hl_path_exists(material->dataset->cases[cases[i]].file))
+			return HILUM_OK;
+	return hl_fail(error, HILUM_ERROR_IO, "%s: not there, and neither are the other pictures of the training part",
+	               material->dataset->cases[cases[0]].file);
+}
+
 enum hilum_status hl_material_open(const struct hilum_train_options *options, struct hl_material *out,
                                    struct hilum_error *error)
 {
@@ -136,6 +149,8 @@ enum hilum_status hl_material_open(const struct hilum_train_options *options, st
 		status = shuffle_labels(material.dataset, (uint64_t)options->seed, error);
 	if (!status)
 		status = select_parts(&material, error);
+	if (!status)
+		status = check_files(&material, error);
 	if (status) {
 		hl_material_free(&material);
 		return status;
@@ -220,7 +235,7 @@ enum hilum_status hl_material_load(const struct hilum_train_options *options, co
 		status = load_part(options, HL_PART_TRAIN, stop, material, &material->train, error);
 	if (!status)
 		status = check_classes(material->dataset, material->readable[HL_PART_TRAIN], "readable ", error);
-	if (!status)
+	if (!status && !material->normalised)
 		status =
 		    hl_loader_statistics(material->train, material->recipe.mean, material->recipe.deviation, error);
 	if (!status && material->count[HL_PART_VAL] > 0)

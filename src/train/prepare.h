@@ -13,6 +13,7 @@ struct hl_material {
 	size_t count[3];
 	size_t readable[2][HILUM_CLASSES_MAX]; /* train, val: readable cases per class */
 	struct hl_recipe recipe;
+	bool normalised; /* mean and deviation are set already, and stay */
 	char *recipe_json;
 	char summary[64]; /* readable cases of train and val as text: tells whether files have come or gone */
 	struct hl_augment augment;
@@ -20,7 +21,8 @@ struct hl_material {
 	struct hl_loader *train, *val; /* val: NULL without a validation part */
 };
 
-/* Opens and splits the data set, decoding nothing. Fills the recipe but its statistics. */
+/* Opens and splits the data set, decoding nothing. Fills the recipe but its statistics. HILUM_ERROR_IO when there is
+ * not one file of the training part. */
 enum hilum_status hl_material_open(const struct hilum_train_options *options, struct hl_material *out,
                                    struct hilum_error *error);
 

@@ -45,7 +45,7 @@ static enum hilum_status make_free(const struct hilum_train_options *options, ch
                                    struct hilum_error *error)
 {
 	char arch[48], data[48];
-	short_name(options->arch ? options->arch : "seed", arch, sizeof(arch));
+	short_name(options->arch ? options->arch : options->init ? options->init : "seed", arch, sizeof(arch));
 	short_name(options->data, data, sizeof(data));
 	enum hilum_status status = hl_directory_make("runs", error);
 	for (int n = 1; n <= NAMES_MAX && !status; n++) {

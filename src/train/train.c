@@ -22,9 +22,12 @@
 struct training {
 	struct hilum_train_options options;
 	const struct hilum_train_events *events;
-	uint64_t given; /* see there */
-	char *merged;   /* what texts in options point into after resuming */
-	char *as_json;  /* the options that matter */
+	uint64_t given;           /* see there */
+	char *merged;             /* what texts in options point into after resuming */
+	char *as_json;            /* the options that matter */
+	struct hilum_model *init; /* to start from; NULL: none, or all of it is in the checkpoint */
+	struct hl_recipe init_recipe;
+	char init_hash[17];
 	struct hl_run run;
 	struct hl_material material;
 	struct hilum_model *model;
@@ -81,50 +84,109 @@ static void set_dropout(struct hl_graph *graph, double rate)
 		}
 }
 
+/* The model of --init. A training that goes on from its checkpoint has all of it there already. */
+static enum hilum_status load_init(struct training *training, struct hilum_error *error)
+{
+	const char *path = training->options.init;
+	if (!path || training->resumed)
+		return HILUM_OK;
+	char *joined = hl_path_is_directory(path) ? hl_path_join(path, HL_RUN_BEST) : hl_strdup(path);
+	if (!joined)
+		return hl_fail_memory(error, strlen(path), "a path");
+	enum hilum_status status = hl_model_load(joined, &training->init, error);
+	if (!status)
+		status = hl_model_recipe(training->init, &training->init_recipe, error);
+	if (status)
+		hl_prefix(error, status, "init: %s", joined);
+	else
+		hl_model_hash(training->init, training->init_hash);
+	hl_free(joined);
+	return status;
+}
+
+/* Without --arch, how pictures are read is the model's where it was not given. The values become options, so that the
+ * run folder tells them. */
+static void follow_init(struct training *training)
+{
+	struct hilum_train_options *options = &training->options;
+	const struct hl_recipe *recipe = &training->init_recipe;
+	if (!training->init || options->arch)
+		return;
+	if (!hl_train_option_given(options, training->given, "size"))
+		options->size = recipe->size;
+	if (!hl_train_option_given(options, training->given, "channels"))
+		options->channels = recipe->channels == 3;
+	if (!hl_train_option_given(options, training->given, "fit"))
+		options->fit = recipe->fit == HL_FIT_PAD;
+	if (!hl_train_option_given(options, training->given, "window-center"))
+		options->window_center = recipe->window.center;
+	if (!hl_train_option_given(options, training->given, "window-width"))
+		options->window_width = recipe->window.width;
+}
+
+static enum hilum_status arch_text(struct training *training, struct hl_buffer *out, struct hilum_error *error)
+{
+	const char *kept = training->resumed ? training->checkpoint.text[HL_CHECKPOINT_ARCH] : NULL;
+	if (training->options.arch || !training->options.init)
+		return hl_arch_text(training->options.arch ? training->options.arch : "seed", out, error);
+	return kept ? hl_buffer_append(out, kept, strlen(kept), error)
+	            : hl_arch_print_open(training->init->graph, out, error);
+}
+
+/* Frozen layers expect what they were trained on. */
+static enum hilum_status keep_normalisation(struct training *training, struct hilum_error *error)
+{
+	struct hl_material *material = &training->material;
+	struct hl_recipe recipe = training->init_recipe;
+	enum hilum_status status = HILUM_OK;
+	if (!training->options.init || training->options.freeze == 0)
+		return HILUM_OK;
+	if (training->resumed)
+		status = hl_recipe_parse(training->checkpoint.text[HL_CHECKPOINT_RECIPE], &recipe, error);
+	if (status || recipe.channels != material->recipe.channels)
+		return status;
+	memcpy(material->recipe.mean, recipe.mean, sizeof(recipe.mean));
+	memcpy(material->recipe.deviation, recipe.deviation, sizeof(recipe.deviation));
+	material->normalised = true;
+	return HILUM_OK;
+}
+
+static enum hilum_status start_from(struct training *training, struct hilum_error *error)
+{
+	int32_t copied = 0, kept = 0;
+	enum hilum_status status = hl_model_init_from(training->model, training->init, &copied, &kept, error);
+	if (status)
+		return hl_prefix(error, status, "init: %s", training->options.init);
+	hl_log(HILUM_LOG_INFO, "init: %d tensors copied from %s, %d trained ones begin anew", copied,
+	       training->options.init, kept);
+	return HILUM_OK;
+}
+
 static enum hilum_status make_model(struct training *training, struct hilum_error *error)
 {
 	const struct hilum_train_options *options = &training->options;
 	const struct hl_dataset *dataset = training->material.dataset;
+	const char *name = options->arch ? options->arch : options->init ? "of --init" : "seed";
 	struct hl_buffer text;
 	hl_buffer_init(&text, ARCH_MAX);
-	enum hilum_status status = hl_arch_text(options->arch ? options->arch : "seed", &text, error);
+	enum hilum_status status = arch_text(training, &text, error);
 	if (!status)
 		status = follow_input_line(text.data, training, error);
 	if (!status)
 		status = hl_model_create(text.data, hl_recipe_shape(&training->material.recipe), dataset->classes,
 		                         dataset->class_count, (uint64_t)options->seed, &training->model, error);
 	if (status && text.data)
-		hl_prefix(error, status, "arch %.200s", options->arch ? options->arch : "seed");
+		hl_prefix(error, status, "arch %.200s", name);
 	hl_buffer_free(&text);
 	if (status)
 		return status;
 	if (options->dropout >= 0)
 		set_dropout(training->model->graph, options->dropout);
-	return hl_arch_print(training->model->graph, &training->arch, error);
-}
-
-static enum hilum_status start_from(struct training *training, char hash[17], struct hilum_error *error)
-{
-	const char *path = training->options.init;
-	struct hilum_model *from = NULL;
-	int32_t copied = 0, kept = 0;
-	char *joined = hl_path_is_directory(path) ? hl_path_join(path, HL_RUN_BEST) : hl_strdup(path);
-	if (!joined)
-		return hl_fail_memory(error, strlen(path), "a path");
-	enum hilum_status status = hl_model_load(joined, &from, error);
-	if (!status) {
-		status = hl_model_init_from(training->model, from, &copied, &kept, error);
-		if (status)
-			hl_prefix(error, status, "init: %s", joined);
-	}
-	if (!status) {
-		hl_model_hash(from, hash);
-		hl_log(HILUM_LOG_INFO, "init: %d tensors copied from %s, %d trained ones begin anew", copied, joined,
-		       kept);
-	}
-	hilum_model_close(from);
-	hl_free(joined);
-	return status;
+	if (training->init)
+		status = start_from(training, error);
+	if (!status)
+		status = keep_normalisation(training, error);
+	return status ? status : hl_arch_print(training->model->graph, &training->arch, error);
 }
 
 /* ---- the run folder ---- */
@@ -183,7 +245,7 @@ static enum hilum_status recall(struct training *training, struct hilum_error *e
 	return status;
 }
 
-static char *provenance(const struct training *training, const char *init_hash)
+static char *provenance(const struct training *training)
 {
 	const struct hl_material *material = &training->material;
 	const struct hl_dataset *dataset = material->dataset;
@@ -201,8 +263,8 @@ static char *provenance(const struct training *training, const char *init_hash)
 	              (int)dataset->grouped, "cases", "train", (json_int_t)hl_loader_count(material->train), "val",
 	              (json_int_t)(material->val ? hl_loader_count(material->val) : 0), "test",
 	              (json_int_t)material->count[HL_PART_TEST], "readable", material->summary);
-	if (root && init_hash[0])
-		json_object_set_new(root, "init", json_string(init_hash));
+	if (root && training->init)
+		json_object_set_new(root, "init", json_string(training->init_hash));
 	char *dump = root ? json_dumps(root, JSON_COMPACT) : NULL, *text = dump ? hl_strdup(dump) : NULL;
 	free(dump);
 	json_decref(root);
@@ -217,7 +279,7 @@ static enum hilum_status take_copy(char **to, const char *text, struct hilum_err
 }
 
 /* What the model file will say of itself, and what a checkpoint holds besides numbers. */
-static enum hilum_status describe(struct training *training, const char *init_hash, struct hilum_error *error)
+static enum hilum_status describe(struct training *training, struct hilum_error *error)
 {
 	struct hilum_model *model = training->model;
 	const char **text = training->checkpoint.text;
@@ -227,7 +289,7 @@ static enum hilum_status describe(struct training *training, const char *init_ha
 	if (!status && training->resumed)
 		status = take_copy(&model->provenance, text[HL_CHECKPOINT_PROVENANCE], error);
 	if (!status && !training->resumed) {
-		model->provenance = provenance(training, init_hash);
+		model->provenance = provenance(training);
 		if (!model->provenance)
 			status = hl_fail_memory(error, OPTIONS_FILE_MAX, "provenance");
 	}
@@ -381,11 +443,17 @@ static enum hilum_status open_all(struct training *training, struct hilum_error 
 		status = hl_run_open(options, &training->run, error);
 		if (!status)
 			status = recall(training, error);
+		if (training->merged)
+			training->given = UINT64_MAX; /* they are the run's own now, looked up in no model again */
 		if (!status)
 			status = hl_train_options_check(options, error);
 	}
 	if (!status)
+		status = load_init(training, error);
+	if (!status) {
+		follow_init(training);
 		status = hl_train_options_json(options, &training->as_json, error);
+	}
 	if (!status)
 		status = hl_material_open(options, &training->material, error);
 	if (!status && training->material.count[HL_PART_VAL] == 0 &&
@@ -421,15 +489,12 @@ static enum hilum_status load_all(struct training *training, struct hilum_error 
 {
 	const struct hilum_train_options *options = &training->options;
 	struct hl_material *material = &training->material;
-	char init_hash[17] = "";
 	say_task(training);
 	enum hilum_status status = hl_material_load(options, stop_flag(training), material, error);
 	if (!status && !training->resumed)
 		status = hl_run_write(&training->run, "recipe.json", material->recipe_json, error);
-	if (!status && options->init && !training->resumed)
-		status = start_from(training, init_hash, error);
 	if (!status)
-		status = describe(training, init_hash, error);
+		status = describe(training, error);
 	if (!status)
 		status = identify(training, error);
 	if (status)
@@ -469,6 +534,7 @@ enum hilum_status hilum_train(const struct hilum_train_options *options, const s
 	hl_trainer_free(&training.trainer);
 	hl_checkpoint_close(&training.checkpoint);
 	hilum_model_close(training.model);
+	hilum_model_close(training.init);
 	hl_material_free(&training.material);
 	hl_run_close(&training.run);
 	hl_buffer_free(&training.arch);

@@ -152,6 +152,107 @@ static void test_init(void **state)
 	hl_free(source);
 }
 
+static struct hilum_model *open_model(const char *name)
+{
+	struct hilum_model *model;
+	struct hilum_error error;
+	if (hl_model_load(in_root(name), &model, &error))
+		fail_msg("%s", error.message);
+	return model;
+}
+
+static void recipe_of(const char *name, struct hl_recipe *out)
+{
+	struct hilum_model *model = open_model(name);
+	assert_int_equal(hl_recipe_parse(model->recipe, out, NULL), HILUM_OK);
+	hilum_model_close(model);
+}
+
+/* Without an architecture the model's is taken, with all that says how it reads pictures. */
+static void test_init_alone(void **state)
+{
+	(void)state;
+	struct hilum_train_options options = defaults("two", "teacher");
+	struct hilum_train_result result;
+	struct hl_recipe from, to;
+	options.arch = "seed filters=4,6 dense=8 head=max dropout=0.25";
+	options.size = 24;
+	options.channels = options.fit = 1;
+	options.window_center = 40;
+	options.epochs = 1;
+	train(&options, &result);
+	hilum_scores_free(result.test);
+	char *teacher = hl_strdup(in_root("teacher"));
+	recipe_of("teacher/last.hilum", &from);
+	for (int freeze = 0; freeze < 2; freeze++) {
+		options = defaults("three", freeze ? "pupil-frozen" : "pupil");
+		options.arch = NULL;
+		options.size = 0;
+		options.init = teacher;
+		options.freeze = freeze;
+		options.epochs = 2;
+		struct stopper stopper = {.after = 3};
+		struct hilum_train_events events = {count_down, &stopper, &stopper.stop, 0};
+		struct hilum_error error;
+		assert_int_equal(hilum_train(&options, &events, &result, &error), HILUM_ERROR_STOPPED);
+		/* What was taken from the model is in the run: it may be gone. */
+		char *elsewhere = hl_strdup(in_root("elsewhere"));
+		assert_int_equal(rename(teacher, elsewhere), 0);
+		options.resume = true;
+		train(&options, &result);
+		assert_int_equal(rename(elsewhere, teacher), 0);
+		hl_free(elsewhere);
+		hilum_scores_free(result.test);
+		recipe_of(freeze ? "pupil-frozen/last.hilum" : "pupil/last.hilum", &to);
+		assert_true(to.size == 24 && to.channels == 3 && to.fit == HL_FIT_PAD && to.window.center == 40);
+		assert_true((memcmp(to.mean, from.mean, sizeof(to.mean)) == 0) == (freeze > 0));
+		assert_true((memcmp(to.deviation, from.deviation, sizeof(to.mean)) == 0) == (freeze > 0));
+		struct hilum_model *model = open_model(freeze ? "pupil-frozen/last.hilum" : "pupil/last.hilum");
+		assert_int_equal(model->class_count, 3);
+		assert_int_equal(model->graph->node[model->graph->logits].shapes.out.c, 3);
+		hilum_model_close(model);
+	}
+	char *command = read_text(in_root("pupil"), "command.txt");
+	assert_non_null(strstr(command, " --size 24 --channels rgb --fit pad --window-center 40 --window-width 1500 "));
+	hl_free(command);
+
+	/* What is given goes before, be it the default. */
+	options = defaults("two", "wilful");
+	options.arch = NULL;
+	options.size = 28;
+	options.init = teacher;
+	options.epochs = 1;
+	struct hilum_train_events events = {
+	    .given = UINT64_C(1) << (hilum_option_find(hilum_train_option_table, "fit") - hilum_train_option_table)};
+	assert_int_equal(hilum_train(&options, &events, &result, NULL), HILUM_OK);
+	hilum_scores_free(result.test);
+	recipe_of("wilful/last.hilum", &to);
+	assert_true(to.size == 28 && to.channels == 3 && to.fit == HL_FIT_CROP && to.window.center == 40);
+	hl_free(teacher);
+}
+
+/* What cannot begin leaves no folder behind. */
+static void test_nothing_begun(void **state)
+{
+	(void)state;
+	FILE *file = fopen(in_root("gone.csv"), "w");
+	fprintf(file, "path,label\n");
+	for (int i = 0; i < 20; i++)
+		fprintf(file, "nowhere/%d.png,%d\n", i, i % 2);
+	fclose(file);
+	struct hilum_train_options options = defaults("gone.csv", "unbegun");
+	expect(&options, HILUM_ERROR_IO, "nowhere/");
+	assert_int_equal(access(in_root("unbegun"), F_OK), -1);
+	options = defaults("two", "unbegun");
+	for (int bad = 0; bad < 2; bad++) {
+		char *init = hl_strdup(bad ? in_root("gone.csv") : in_root("no-model"));
+		options.init = init;
+		expect(&options, bad ? HILUM_ERROR_FORMAT : HILUM_ERROR_IO, init);
+		assert_int_equal(access(in_root("unbegun"), F_OK), -1);
+		hl_free(init);
+	}
+}
+
 static void test_no_validation(void **state)
 {
 	(void)state;
@@ -429,6 +530,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_two_classes),   cmocka_unit_test(test_seed),
 	    cmocka_unit_test(test_three_classes), cmocka_unit_test(test_init),
+	    cmocka_unit_test(test_init_alone),    cmocka_unit_test(test_nothing_begun),
 	    cmocka_unit_test(test_no_validation), cmocka_unit_test(test_patience),
 	    cmocka_unit_test(test_unreadable),    cmocka_unit_test(test_shuffle),
 	    cmocka_unit_test(test_folds),         cmocka_unit_test(test_bad_options),
