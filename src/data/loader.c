@@ -1,6 +1,7 @@
 /* The loader as its caller sees it; loader_work.h says how it works. */
 #include "data/loader_work.h"
 
+#include "base/log.h"
 #include "base/memory.h"
 
 #include <math.h>
@@ -252,6 +253,7 @@ static void drop_failures(struct hl_loader *loader)
 enum hilum_status hl_loader_preload(struct hl_loader *loader, hl_unreadable_function *unreadable, void *context,
                                     const volatile int *stop, struct hilum_error *error)
 {
+	loader->narrow = 0;
 	enum hilum_status status = visit_all(loader, JOB_PRELOAD, stop, error);
 	if (status)
 		return status;
@@ -292,6 +294,21 @@ enum hilum_status hl_loader_statistics(struct hl_loader *loader, double mean[3],
 		deviation[c] = variance > 1 ? sqrt(variance) / 255 : 1.0 / 255;
 	}
 	return HILUM_OK;
+}
+
+size_t hl_loader_narrow(const struct hl_loader *loader)
+{
+	return loader->narrow;
+}
+
+void hl_loader_warn_narrow(size_t narrow, size_t count)
+{
+	if (narrow > 0)
+		hl_log(
+		    HILUM_LOG_WARNING,
+		    "%zu of %zu pictures are 16-bit with no value above 4095, as 12-bit scanners give: they span 16 of "
+		    "255 grey levels; store Hounsfield units as signed 16-bit TIFF, or stretch the values to 65535",
+		    narrow, count);
 }
 
 size_t hl_loader_count(const struct hl_loader *loader)

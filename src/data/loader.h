@@ -45,6 +45,9 @@ enum hilum_status hl_loader_preload(struct hl_loader *loader, hl_unreadable_func
  * deviation is at least 1/255, one grey level. */
 enum hilum_status hl_loader_statistics(struct hl_loader *loader, double mean[3], double deviation[3],
                                        struct hilum_error *error);
+/* Of the readable cases that preloading met, those of hl_volume_is_narrow; and the warning for a sum of them. */
+size_t hl_loader_narrow(const struct hl_loader *loader);
+void hl_loader_warn_narrow(size_t narrow, size_t count);
 size_t hl_loader_count(const struct hl_loader *loader);  /* readable cases */
 int64_t hl_loader_steps(const struct hl_loader *loader); /* batches an epoch */
 /* Begins an epoch (from 0) at a step: resuming goes on where it stopped. Waits for workers of the last one. */

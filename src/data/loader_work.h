@@ -61,6 +61,7 @@ struct hl_loader {
 	size_t failure_count, failure_capacity;
 	bool no_memory; /* for a failure */
 	uint64_t sum[3], squares[3];
+	size_t narrow;
 
 	/* The epoch. */
 	uint32_t epoch;

@@ -136,7 +136,7 @@ enum hilum_status hl_recipe_apply(const struct hl_recipe *recipe, const struct h
 	return status;
 }
 
-enum hilum_status hl_recipe_open(const struct hl_recipe *recipe, const char *path, uint8_t *out,
+enum hilum_status hl_recipe_open(const struct hl_recipe *recipe, const char *path, uint8_t *out, bool *narrow,
                                  struct hilum_error *error)
 {
 	struct hl_volume volume = {0};
@@ -144,6 +144,8 @@ enum hilum_status hl_recipe_open(const struct hl_recipe *recipe, const char *pat
 	if (status)
 		return status;
 	status = hl_recipe_apply(recipe, &volume, out, error);
+	if (narrow)
+		*narrow = hl_volume_is_narrow(&volume);
 	hl_volume_free(&volume);
 	return status ? hl_prefix(error, status, "%s", path) : HILUM_OK;
 }

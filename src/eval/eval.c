@@ -3,6 +3,7 @@
 
 #include "base/log.h"
 #include "base/memory.h"
+#include "data/loader.h"
 #include "data/split.h"
 #include "infer/predict.h"
 
@@ -231,6 +232,8 @@ static enum hilum_status eval(const struct hilum_model *model, const struct hilu
 		status = select_cases(dataset, options->split != NULL, &part, &cases, &count, error);
 	if (!status)
 		status = hl_predict(model, dataset, cases, count, &predicting, &predictions, error);
+	if (!status)
+		hl_loader_warn_narrow(predictions.narrow, predictions.count);
 	if (!status)
 		status = hl_scores_from_predictions(dataset, &predictions,
 		                                    part == HL_PART_NONE ? "all" : hl_part_names[part], &scores, error);

@@ -87,6 +87,9 @@ static const char *const voxel_words[] = {[HL_VOXEL_U8] = "8-bit",
                                           [HL_VOXEL_I16] = "16-bit signed",
                                           [HL_VOXEL_F32] = "32-bit floating point"};
 
+static const char narrow_warning[] = "16-bit with no value above 4095: spans 16 of 255 grey levels of the full scale; "
+                                     "Hounsfield units belong into a signed 16-bit TIFF";
+
 static json_t *number(double value)
 {
 	return isfinite(value) ? json_real(value) : json_null();
@@ -109,6 +112,8 @@ static enum hilum_status describe_picture(const char *path, enum hilum_output ou
 		    "unit", hounsfield ? "hounsfield" : "grey", "minimum", number(range.minimum), "maximum",
 		    number(range.maximum), "mean", number(range.mean), "undefined", (json_int_t)range.undefined,
 		    "spacing_mm", volume.spacing[0], volume.spacing[1], volume.spacing[2], "research_use_only", 1);
+		if (root && hl_volume_is_narrow(&volume))
+			json_object_set_new(root, "warning", json_string(narrow_warning));
 		status = hl_put_json(file, root, error);
 	} else {
 		hl_put_safe(file, path);
@@ -121,6 +126,8 @@ static enum hilum_status describe_picture(const char *path, enum hilum_output ou
 		        hounsfield ? "Hounsfield units" : "grey levels", range.minimum, range.maximum, range.mean);
 		if (range.undefined)
 			fprintf(file, "  undefined  %lld values are not numbers\n", (long long)range.undefined);
+		if (hl_volume_is_narrow(&volume))
+			fprintf(file, "  warning    %s\n", narrow_warning);
 		if (volume.spacing[0] > 0)
 			fprintf(file, "  spacing    %g x %g mm\n", volume.spacing[0], volume.spacing[1]);
 	}

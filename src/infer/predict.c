@@ -111,9 +111,10 @@ static enum hilum_status predict_some(const struct hl_loader_options *loading, s
 	if (status)
 		return status;
 	status = hl_loader_preload(loader, count_unreadable, unread, stop, error);
-	if (!status)
+	if (!status) {
+		out->narrow += hl_loader_narrow(loader);
 		status = run(loader, plan, stop, out, error);
-	else if (unread->count - before == loading->count)
+	} else if (unread->count - before == loading->count)
 		status = HILUM_OK;
 	hl_loader_destroy(loader);
 	return status;

@@ -25,6 +25,7 @@ struct hl_predictions {
 	uint32_t *index; /* into dataset->cases */
 	int32_t classes;
 	double *probability; /* count x classes (two for a binary task) */
+	size_t narrow;       /* of those, pictures of hl_volume_is_narrow */
 	size_t unreadable;   /* each was logged as a warning, by path with the reason */
 };
 

@@ -128,7 +128,7 @@ static enum hilum_status predict(struct hilum_session *session, struct hilum_pre
 enum hilum_status hilum_predict_file(struct hilum_session *session, const char *path, struct hilum_prediction *out,
                                      struct hilum_error *error)
 {
-	enum hilum_status status = hl_recipe_open(&session->recipe, path, session->image, error);
+	enum hilum_status status = hl_recipe_open(&session->recipe, path, session->image, NULL, error);
 	if (status)
 		return status;
 	status = predict(session, out, error);

@@ -59,6 +59,19 @@ void hl_volume_free(struct hl_volume *volume)
 	*volume = (struct hl_volume){0};
 }
 
+bool hl_volume_is_narrow(const struct hl_volume *volume)
+{
+	size_t count =
+	    (size_t)volume->width * (size_t)volume->height * (size_t)volume->depth * (size_t)volume->channels;
+	const uint16_t *voxel = volume->voxels;
+	uint16_t largest = 0;
+	if (volume->type != HL_VOXEL_U16 || volume->unit != HL_UNIT_GREY || volume->maximum < 65535)
+		return false;
+	for (size_t i = 0; i < count; i++)
+		largest = voxel[i] > largest ? voxel[i] : largest;
+	return largest > 0 && largest < 4096;
+}
+
 double hl_volume_get(const struct hl_volume *volume, int32_t x, int32_t y, int32_t z, int32_t channel)
 {
 	size_t index = (((size_t)z * (size_t)volume->height + (size_t)y) * (size_t)volume->width + (size_t)x) *

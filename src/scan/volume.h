@@ -30,5 +30,8 @@ size_t hl_voxel_size(enum hl_voxel type);
 enum hilum_status hl_volume_init(struct hl_volume *volume, int32_t width, int32_t height, int32_t depth,
                                  int32_t channels, enum hl_voxel type, struct hilum_error *error);
 void hl_volume_free(struct hl_volume *volume);
+/* Unsigned 16-bit grey values that all lie below 4096, as 12-bit scanners give: on their full scale they span 16 of 255
+ * grey levels. Black alone is not meant. */
+bool hl_volume_is_narrow(const struct hl_volume *volume);
 double hl_volume_get(const struct hl_volume *volume, int32_t x, int32_t y, int32_t z, int32_t channel);
 #endif

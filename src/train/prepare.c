@@ -242,6 +242,8 @@ enum hilum_status hl_material_load(const struct hilum_train_options *options, co
 		status = load_part(options, HL_PART_VAL, stop, material, &material->val, error);
 	if (status)
 		return status;
+	hl_loader_warn_narrow(hl_loader_narrow(material->train) + (material->val ? hl_loader_narrow(material->val) : 0),
+	                      hl_loader_count(material->train) + (material->val ? hl_loader_count(material->val) : 0));
 	material->recipe_json = hl_recipe_json(&material->recipe);
 	if (!material->recipe_json)
 		return hl_fail_memory(error, sizeof(material->recipe), "the recipe");

@@ -2,9 +2,12 @@
 import csv
 import json
 import os
+import re
 import shutil
+import struct
 import subprocess
 import unittest
+import zlib
 
 from common import HILUM, Phantoms, SMALL, run, run_json
 
@@ -155,6 +158,28 @@ class Contract(Phantoms):
         picture = run_json("info", self.slice)
         self.assertEqual((picture["width"], picture["height"]), (48, 48))
         self.assertIn("conv", run("info", self.run_folder, "--plan").stdout)
+
+    def test_narrow_16_bit_pictures_are_warned_of(self):
+        def write(path, largest):
+            def chunk(kind, data):
+                return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+            rows = b"".join(b"\0" + struct.pack(">16H", *[largest * (x + y) // 30 for x in range(16)]) for y in range(16))
+            with open(path, "wb") as file:
+                file.write(b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", struct.pack(">IIBBBBB", 16, 16, 16, 0, 0, 0, 0)) +
+                           chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b""))
+        for label in ("healthy", "ill"):
+            os.makedirs(self.file("deep", label))
+            for i in range(20):
+                write(self.file("deep", label, f"{i:02}.png"), 4095 if i < 19 else 65535)
+        for name, narrow in (("00.png", True), ("19.png", False)):
+            self.assertEqual("warning" in run_json("info", self.file("deep", "ill", name)), narrow)
+            self.assertEqual("4095" in run("info", self.file("deep", "ill", name)).stdout, narrow)
+        words = ["--arch", "seed filters=4 dense=4", "--size", "16", "--epochs", "1", "--out", self.file("deep-run")]
+        done = run("train", self.file("deep"), *words)
+        self.assertEqual(len(re.findall(r"\d+ of \d+ pictures are 16-bit with no value above 4095", done.stderr)), 1)
+        done = run("eval", self.file("deep-run"), self.file("deep"), "--split", "all")
+        self.assertEqual(done.stderr.count("38 of 40 pictures are 16-bit with no value above 4095"), 1)
+        self.assertNotIn("4095", self.trained.stderr)
 
     def test_ops_and_doctor(self):
         text = run("ops").stdout

@@ -683,11 +683,11 @@ static void names_the_file(void **state)
 	uint8_t out[64];
 	pictures_png(pictures, "sound.png", 8, 8, 3);
 	pictures_path(pictures, "sound.png", path);
-	assert_int_equal(hl_recipe_open(&recipe, path, out, &error), HILUM_OK);
+	assert_int_equal(hl_recipe_open(&recipe, path, out, NULL, &error), HILUM_OK);
 	assert_int_equal(out[9], 3 + 3 + 5);
 	pictures_text(pictures, "broken.png", "\x89PNG\r\n\x1a\nand no more");
 	pictures_path(pictures, "broken.png", path);
-	assert_int_not_equal(hl_recipe_open(&recipe, path, out, &error), HILUM_OK);
+	assert_int_not_equal(hl_recipe_open(&recipe, path, out, NULL, &error), HILUM_OK);
 	assert_non_null(strstr(error.message, "broken.png"));
 }
 

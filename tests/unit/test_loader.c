@@ -121,7 +121,7 @@ static void evaluates_in_order(void **state)
 			}
 			const struct hl_case *item = &setting.dataset->cases[seen];
 			assert_int_equal(batch->index[i], seen++);
-			assert_int_equal(hl_recipe_open(&setting.recipe, item->file, picture, NULL), HILUM_OK);
+			assert_int_equal(hl_recipe_open(&setting.recipe, item->file, picture, NULL, NULL), HILUM_OK);
 			hl_recipe_normalise(&setting.recipe, picture, wanted);
 			assert_memory_equal(image, wanted, sizeof(wanted));
 			for (int32_t c = 0; c < 3; c++)
@@ -250,7 +250,8 @@ static void mixes_pictures_and_targets(void **state)
 		float plain[4][SIDE * SIDE];
 		for (int i = 0; i < 4; i++) {
 			uint8_t picture[SIDE * SIDE];
-			hl_recipe_open(&setting.recipe, setting.dataset->cases[batch->index[i]].file, picture, NULL);
+			hl_recipe_open(&setting.recipe, setting.dataset->cases[batch->index[i]].file, picture, NULL,
+			               NULL);
 			hl_recipe_normalise(&setting.recipe, picture, plain[i]);
 		}
 		for (int i = 0; i < 4; i++) {
@@ -421,7 +422,7 @@ static void statistics_are_exact(void **state)
 	set_up(*state, &setting);
 	for (size_t i = 0; i < CASES; i++) {
 		uint8_t picture[SIDE * SIDE];
-		hl_recipe_open(&setting.recipe, setting.dataset->cases[i].file, picture, NULL);
+		hl_recipe_open(&setting.recipe, setting.dataset->cases[i].file, picture, NULL, NULL);
 		for (int k = 0; k < SIDE * SIDE; k++, n++) {
 			sum += picture[k] / 255.0;
 			squares += picture[k] / 255.0 * picture[k] / 255.0;
