@@ -16,8 +16,13 @@ struct hl_volume {
 	enum hl_unit unit;
 	double maximum;    /* full scale of grey values; 0 for Hounsfield units */
 	double spacing[3]; /* mm along x, y, z; 0 where unknown */
-	void *voxels;      /* depth * height * width * channels, no padding; owned */
-	char format[16];   /* "JPEG", "PNG", "TIFF" */
+	/* Place in the patient, where oriented: the centre of voxel (x, y, z) lies at origin + x spacing[0]
+	 * direction[0] + y spacing[1] direction[1] + z spacing[2] direction[2], in mm along left, posterior, superior
+	 * (LPS, as DICOM PS3.3 C.7.6.2.1.1). direction holds unit vectors at right angles to each other. */
+	bool oriented;
+	double origin[3], direction[3][3];
+	void *voxels;    /* depth * height * width * channels, no padding; owned */
+	char format[16]; /* "JPEG", "PNG", "TIFF" */
 };
 
 /* The limits on what is decoded, checked before memory is taken. */
