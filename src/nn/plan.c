@@ -1,6 +1,7 @@
 #include "nn/plan.h"
 
 #include <omp.h>
+#include <time.h>
 
 #include "base/cpu.h"
 #include "base/memory.h"
@@ -123,13 +124,31 @@ void hl_plan_changed(struct hl_plan *plan)
 	plan->changed = true;
 }
 
+void hl_plan_time(struct hl_plan *plan, struct hl_node_time *time)
+{
+	plan->time = time;
+}
+
+static int64_t now(const struct hl_plan *plan)
+{
+	struct timespec time;
+	if (!plan->time)
+		return 0;
+	clock_gettime(CLOCK_MONOTONIC, &time);
+	return (int64_t)time.tv_sec * 1000000000 + time.tv_nsec;
+}
+
 static void prepare(struct hl_plan *plan)
 {
 	for (int32_t i = 0; i < plan->forward_steps; i++) {
 		struct hl_step *step = &plan->step[i];
 		struct hl_primitive *primitive = plan->unit[step->node].primitive;
-		if (step->kind == HL_STEP_FORWARD && primitive->prepare)
-			primitive->prepare(primitive, step->call.param);
+		if (step->kind != HL_STEP_FORWARD || !primitive->prepare)
+			continue;
+		int64_t began = now(plan);
+		primitive->prepare(primitive, step->call.param);
+		if (plan->time)
+			plan->time[step->node].prepare += now(plan) - began;
 	}
 	plan->changed = false;
 }
@@ -176,6 +195,7 @@ static void run(struct hl_plan *plan, int32_t first, int32_t end, bool training,
 {
 	for (int32_t i = first; i < end; i++) {
 		const struct hl_step *step = &plan->step[i];
+		int64_t began = now(plan);
 		switch (step->kind) {
 		case HL_STEP_FORWARD:
 		case HL_STEP_BACKWARD:
@@ -189,6 +209,10 @@ static void run(struct hl_plan *plan, int32_t first, int32_t end, bool training,
 			add(step->from, step->to);
 			break;
 		}
+		if (plan->time && i < plan->forward_steps)
+			plan->time[step->node].forward += now(plan) - began;
+		else if (plan->time)
+			plan->time[step->node].backward += now(plan) - began;
 	}
 }
 

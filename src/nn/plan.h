@@ -37,6 +37,16 @@ const float *hl_plan_forward(struct hl_plan *plan, const float *images, bool tra
  * floats, frozen ones zero) out. */
 void hl_plan_backward(struct hl_plan *plan, const float *dlogits, float *gradients);
 
+/* What the steps of a node took, in nanoseconds. A conversion or an addition counts for the node whose value it makes,
+ * and where several nodes run as one, that one is the first of them. */
+struct hl_node_time {
+	int64_t prepare, forward, backward;
+};
+
+/* From now on every run adds to time, which has an entry for each node of the graph and is the caller's to clear;
+ * borrowed until the next call. NULL, as at first: no clock is read. */
+void hl_plan_time(struct hl_plan *plan, struct hl_node_time *time);
+
 int64_t hl_plan_outputs(const struct hl_plan *plan);
 size_t hl_plan_bytes(const struct hl_plan *plan);
 /* Which back end runs a node; "none" for the input and for what comes after the logits. */

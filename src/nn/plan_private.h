@@ -53,6 +53,7 @@ struct hl_plan {
 	bool changed;  /* parameters, since they were last prepared */
 	uint64_t seed; /* of the last forward, for its backward */
 	uint32_t run;
+	struct hl_node_time *time; /* the caller's, or NULL */
 };
 
 /* From the settings in plan (graph, options) to steps and blocks; primitives are compiled on the way. */
