@@ -9,6 +9,7 @@
 
 #define HL_INPUTS_MAX 8
 #define HL_PARAMS_MAX 4
+#define HL_CALL_PARAMS_MAX 12 /* of nodes that run as one (nn/backend.h) */
 
 enum hl_init_kind {
 	HL_INIT_ZERO,
@@ -44,14 +45,14 @@ struct hl_call {
 	const struct hl_infer *shapes;
 	const void *options;
 	const struct hl_tensor *in[HL_INPUTS_MAX];
-	const struct hl_tensor *out;  /* forward writes it; backward may read it if the op keeps its output */
-	float *param[HL_PARAMS_MAX];  /* forward may write those that are not trained, when training */
-	const struct hl_tensor *dout; /* backward: gradient of the loss by the output */
+	const struct hl_tensor *out;      /* forward writes it; backward may read it if the op keeps its output */
+	float *param[HL_CALL_PARAMS_MAX]; /* forward may write those that are not trained, when training */
+	const struct hl_tensor *dout;     /* backward: gradient of the loss by the output */
 	const struct hl_tensor *din[HL_INPUTS_MAX]; /* backward overwrites each that is not NULL */
-	float *dparam[HL_PARAMS_MAX]; /* overwritten likewise; those of trained ones are all there or all NULL */
-	void *saved, *scratch;        /* 64-byte aligned; saved is NULL where no backward will follow */
-	bool training;                /* batch statistics and dropout on */
-	uint64_t seed;                /* for dropout: stream (seed, step, node, HL_RANDOM_DROPOUT) */
+	float *dparam[HL_CALL_PARAMS_MAX]; /* overwritten likewise; those of trained ones are all there or all NULL */
+	void *saved, *scratch;             /* 64-byte aligned; saved is NULL where no backward will follow */
+	bool training;                     /* batch statistics and dropout on */
+	uint64_t seed;                     /* for dropout: stream (seed, step, node, HL_RANDOM_DROPOUT) */
 	uint32_t step, node;
 };
 

@@ -107,15 +107,29 @@ void hl_plan_destroy(struct hl_plan *plan)
 
 /* ---- parameters ---- */
 
+/* The parameters of the nodes that a step runs, in hl_call's order; returns how many. */
+static int params_of(const struct hl_plan *plan, const struct hl_unit *unit,
+                     const struct hl_param *param[HL_CALL_PARAMS_MAX])
+{
+	int count = 0;
+	for (int32_t i = -1; i < unit->chain.links; i++) {
+		int32_t node = i < 0 ? unit->head : unit->chain.node[i];
+		for (int k = 0; k < plan->shapes[node].params; k++)
+			param[count++] = plan->graph->param + plan->graph->node[node].param + k;
+	}
+	return count;
+}
+
 void hl_plan_bind(struct hl_plan *plan, float *slab)
 {
 	plan->slab = slab;
 	plan->changed = true;
 	for (int32_t i = 0; i < plan->steps; i++) {
 		struct hl_step *step = &plan->step[i];
-		const struct hl_param *param = plan->graph->param + plan->graph->node[step->node].param;
-		for (int k = 0; k < plan->shapes[step->node].params; k++)
-			step->call.param[k] = slab + param[k].offset;
+		const struct hl_param *param[HL_CALL_PARAMS_MAX];
+		int count = params_of(plan, &plan->unit[step->node], param);
+		for (int k = 0; k < count; k++)
+			step->call.param[k] = slab + param[k]->offset;
 	}
 }
 
@@ -148,7 +162,7 @@ static void prepare(struct hl_plan *plan)
 		int64_t began = now(plan);
 		primitive->prepare(primitive, step->call.param);
 		if (plan->time)
-			plan->time[step->node].prepare += now(plan) - began;
+			plan->time[plan->unit[step->node].head].prepare += now(plan) - began;
 	}
 	plan->changed = false;
 }
@@ -175,19 +189,21 @@ static void add(const struct hl_tensor *from, const struct hl_tensor *to)
 
 static void run_node(struct hl_plan *plan, const struct hl_step *step, bool training, float *gradients)
 {
-	struct hl_primitive *primitive = plan->unit[step->node].primitive;
+	const struct hl_unit *unit = &plan->unit[step->node];
+	struct hl_primitive *primitive = unit->primitive;
 	struct hl_call call = step->call;
-	call.training = training && !plan->unit[step->node].frozen;
+	call.training = training && !unit->still;
 	call.seed = plan->seed;
 	call.step = plan->run;
 	if (step->kind == HL_STEP_FORWARD) {
 		primitive->forward(primitive, &call);
 		return;
 	}
-	const struct hl_param *param = plan->graph->param + plan->graph->node[step->node].param;
-	for (int k = 0; k < plan->shapes[step->node].params; k++)
-		if (plan->unit[step->node].trains && param[k].spec.trained)
-			call.dparam[k] = gradients + param[k].offset;
+	const struct hl_param *param[HL_CALL_PARAMS_MAX];
+	int count = params_of(plan, unit, param);
+	for (int k = 0; k < count; k++)
+		if (plan->unit[param[k]->node].trains && param[k]->spec.trained)
+			call.dparam[k] = gradients + param[k]->offset;
 	primitive->backward(primitive, &call);
 }
 
@@ -210,9 +226,9 @@ static void run(struct hl_plan *plan, int32_t first, int32_t end, bool training,
 			break;
 		}
 		if (plan->time && i < plan->forward_steps)
-			plan->time[step->node].forward += now(plan) - began;
+			plan->time[plan->unit[step->node].head].forward += now(plan) - began;
 		else if (plan->time)
-			plan->time[step->node].backward += now(plan) - began;
+			plan->time[plan->unit[step->node].head].backward += now(plan) - began;
 	}
 }
 
@@ -268,7 +284,12 @@ const char *hl_plan_backend(const struct hl_plan *plan, int32_t node)
 {
 	if (node < 1 || node >= plan->nodes)
 		return "none";
-	return plan->unit[node].primitive->backend;
+	return plan->unit[plan->unit[node].tail].primitive->backend;
+}
+
+int32_t hl_plan_tail(const struct hl_plan *plan, int32_t node)
+{
+	return node < 1 || node >= plan->nodes ? node : plan->unit[node].tail;
 }
 
 bool hl_plan_frozen(const struct hl_plan *plan, int32_t param)

@@ -16,6 +16,7 @@ struct hl_plan_options {
 	                    running statistics. Ignored unless training */
 	int32_t threads; /* 0: hl_cpu_count() */
 	const struct hl_backend *const *backends; /* NULL: hl_backends() */
+	bool unfused;                             /* every node alone, as with HILUM_FUSE=0 in the environment */
 };
 
 /* The graph must outlive the plan. Memory that the machine does not have is refused: HILUM_ERROR_MEMORY. */
@@ -49,6 +50,8 @@ void hl_plan_time(struct hl_plan *plan, struct hl_node_time *time);
 
 int64_t hl_plan_outputs(const struct hl_plan *plan);
 size_t hl_plan_bytes(const struct hl_plan *plan);
+/* The node in whose place a node runs: itself, or the last of those that run as one with it. */
+int32_t hl_plan_tail(const struct hl_plan *plan, int32_t node);
 /* Which back end runs a node; "none" for the input and for what comes after the logits. */
 const char *hl_plan_backend(const struct hl_plan *plan, int32_t node);
 /* Whether a parameter (index into graph->param) belongs to a frozen layer. */

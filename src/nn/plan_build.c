@@ -1,5 +1,5 @@
-/* From a graph to steps, in four passes: what each node is (type, frozen, gradient wanted), its primitive, the steps
- * with the values that they read and write, and the place of each value. */
+/* From a graph to steps, in four passes: what each node is (type, frozen, gradient wanted), the primitives of nodes and
+ * chains, the steps with the values that they read and write, and the place of each value. */
 #include <string.h>
 
 #include "base/memory.h"
@@ -55,49 +55,117 @@ static void mark_gradients(struct hl_plan *plan)
 	}
 }
 
-static void count_readers(struct hl_plan *plan)
-{
-	for (int32_t i = 1; i < plan->nodes; i++)
-		for (int32_t k = 0; k < plan->graph->node[i].inputs; k++)
-			plan->unit[plan->graph->node[i].input[k]].readers[plan->unit[i].type]++;
-	for (int32_t i = 0; i < plan->nodes; i++) {
-		struct hl_unit *unit = &plan->unit[i];
-		unit->readers[unit->type] += unit->readers[!unit->type] > 0;
-	}
-}
-
 /* ---- primitives ---- */
 
-static enum hilum_status compile(struct hl_plan *plan, int32_t index, struct hilum_error *error)
+/* HILUM_ERROR_UNSUPPORTED, without words: nobody takes it. */
+static enum hilum_status ask(struct hl_plan *plan, const struct hl_compile *request, struct hl_unit *unit,
+                             const struct hl_node *node, struct hilum_error *error)
 {
-	const struct hl_node *node = &plan->graph->node[index];
-	struct hl_unit *unit = &plan->unit[index];
-	struct hl_compile request = {.op = node->op,
-	                             .options = node->options,
-	                             .shapes = &plan->shapes[index],
-	                             .type = unit->type,
-	                             .training = plan->options.training && !unit->frozen,
-	                             .want_dparam = unit->trains,
-	                             .threads = plan->options.threads};
-	for (int32_t k = 0; k < node->inputs; k++)
-		request.want_din[k] = plan->unit[node->input[k]].gradient;
 	for (const struct hl_backend *const *backend = plan->options.backends; *backend; backend++) {
 		struct hilum_error refusal = {.code = HILUM_OK};
-		enum hilum_status status = (*backend)->compile(&request, &unit->primitive, &refusal);
+		enum hilum_status status = (*backend)->compile(request, &unit->primitive, &refusal);
 		if (!status)
 			return HILUM_OK;
 		if (status != HILUM_ERROR_UNSUPPORTED)
 			return hl_fail(error, status, "%s (%s): %s", node->name, (*backend)->name, refusal.message);
 	}
-	return hl_fail(error, HILUM_ERROR_UNSUPPORTED, "%s: no back end runs %s", node->name, node->op->name);
+	return HILUM_ERROR_UNSUPPORTED;
+}
+
+/* Compiles head and the first links of chain as one. */
+static enum hilum_status compile(struct hl_plan *plan, int32_t head, const struct hl_chain *chain, int32_t links,
+                                 struct hilum_error *error)
+{
+	const struct hl_node *node = &plan->graph->node[head];
+	int32_t tail = links > 0 ? chain->node[links - 1] : head;
+	struct hl_unit *first = &plan->unit[head], *unit = &plan->unit[tail];
+	struct hl_unit as_one = *unit;
+	struct hl_compile request = {.op = node->op,
+	                             .options = node->options,
+	                             .shapes = &plan->shapes[head],
+	                             .links = links,
+	                             .type = first->type,
+	                             .training = plan->options.training && !first->frozen,
+	                             .want_dparam = first->trains,
+	                             .threads = plan->options.threads};
+	as_one.head = head;
+	as_one.chain = *chain;
+	as_one.chain.links = links;
+	as_one.still = first->frozen;
+	if (links > 0) {
+		request.training = plan->options.training && first->gradient;
+		as_one.still = !first->gradient;
+	}
+	as_one.inputs = hl_chain_inputs(plan->graph, head, chain, links, as_one.input);
+	for (int32_t k = 0; k < as_one.inputs; k++)
+		request.want_din[k] = plan->unit[as_one.input[k]].gradient;
+	for (int32_t i = 0; i < links; i++) {
+		const struct hl_node *link = &plan->graph->node[chain->node[i]];
+		request.link[i] = (struct hl_link){link->op, link->options, &plan->shapes[chain->node[i]]};
+		request.want_dparam |= plan->unit[chain->node[i]].trains;
+	}
+	enum hilum_status status = ask(plan, &request, &as_one, node, error);
+	if (status)
+		return status;
+	as_one.in_place = links > 0 ? as_one.primitive->in_place : node->op->in_place;
+	as_one.keeps_input = links > 0 ? as_one.primitive->keeps_input : node->op->keeps_input;
+	as_one.keeps_output = links > 0 ? as_one.primitive->keeps_output : node->op->keeps_output;
+	*unit = as_one;
+	first->tail = tail;
+	for (int32_t i = 0; i < links; i++)
+		plan->unit[chain->node[i]].tail = tail;
+	return HILUM_OK;
+}
+
+/* Nodes run as one only where they share type and fate: a backward pass or none. */
+static struct hl_fuse_node *describe(const struct hl_plan *plan, struct hilum_error *error)
+{
+	struct hl_fuse_node *list = hl_alloc((size_t)plan->nodes, sizeof(*list));
+	if (!list) {
+		hl_fail_memory(error, (size_t)plan->nodes * sizeof(*list), "a plan");
+		return NULL;
+	}
+	for (int32_t i = 1; i < plan->nodes; i++) {
+		list[i].kind = 2 * (int32_t)plan->unit[i].type + plan->unit[i].gradient;
+		for (int32_t k = 0; k < plan->graph->node[i].inputs; k++) {
+			list[plan->graph->node[i].input[k]].readers++;
+			list[plan->graph->node[i].input[k]].reader = i;
+		}
+	}
+	return list;
 }
 
 static enum hilum_status compile_all(struct hl_plan *plan, struct hilum_error *error)
 {
-	enum hilum_status status = HILUM_OK;
-	for (int32_t i = 1; i < plan->nodes && !status; i++)
-		status = compile(plan, i, error);
+	bool fuse = !plan->options.unfused && hl_fuse_wanted();
+	struct hl_fuse_node *list = describe(plan, error);
+	enum hilum_status status = list ? HILUM_OK : HILUM_ERROR_MEMORY;
+	for (int32_t i = 1; i < plan->nodes && !status; i++) {
+		struct hl_chain chain = {.links = 0};
+		if (plan->unit[i].tail)
+			continue;
+		if (fuse)
+			chain = hl_fuse(plan->graph, list, plan->nodes, i);
+		status = HILUM_ERROR_UNSUPPORTED;
+		for (int32_t links = chain.links; links >= 0 && status == HILUM_ERROR_UNSUPPORTED; links--)
+			status = compile(plan, i, &chain, links, error);
+		if (status == HILUM_ERROR_UNSUPPORTED)
+			hl_fail(error, status, "%s: no back end runs %s", plan->graph->node[i].name,
+			        plan->graph->node[i].op->name);
+	}
+	hl_free(list);
 	return status;
+}
+
+static void count_readers(struct hl_plan *plan)
+{
+	for (int32_t i = 1; i < plan->nodes; i++)
+		for (int32_t k = 0; k < plan->unit[i].inputs; k++)
+			plan->unit[plan->unit[i].input[k]].readers[plan->unit[i].type]++;
+	for (int32_t i = 0; i < plan->nodes; i++) {
+		struct hl_unit *unit = &plan->unit[i];
+		unit->readers[unit->type] += unit->readers[!unit->type] > 0;
+	}
 }
 
 /* ---- blocks and steps ---- */
@@ -156,11 +224,11 @@ static void push_move(struct hl_plan *plan, enum hl_step_kind kind, int32_t node
 static struct hl_call *begin_call(struct hl_plan *plan, int32_t step)
 {
 	struct hl_call *call = &plan->step[step].call;
-	int32_t node = plan->step[step].node;
-	call->shapes = &plan->shapes[node];
-	call->options = plan->graph->node[node].options;
-	call->node = (uint32_t)node;
-	touch(plan, plan->unit[node].saved, step);
+	const struct hl_unit *unit = &plan->unit[plan->step[step].node];
+	call->shapes = &plan->shapes[unit->head];
+	call->options = plan->graph->node[unit->head].options;
+	call->node = (uint32_t)unit->head;
+	touch(plan, unit->saved, step);
 	return call;
 }
 
@@ -168,37 +236,35 @@ static struct hl_call *begin_call(struct hl_plan *plan, int32_t step)
  * its producer nor its own does. */
 static bool may_overwrite(const struct hl_plan *plan, int32_t index)
 {
-	const struct hl_node *node = &plan->graph->node[index];
-	const struct hl_unit *unit = &plan->unit[index], *source = &plan->unit[node->input[0]];
-	if (!node->op->in_place || source->value[unit->type].block == HL_BLOCK_NONE ||
-	    source->readers[unit->type] != 1 || !hl_shape_equal(plan->shapes[index].in[0], plan->shapes[index].out))
+	const struct hl_unit *unit = &plan->unit[index], *source = &plan->unit[unit->input[0]];
+	if (!unit->in_place || source->value[unit->type].block == HL_BLOCK_NONE || source->readers[unit->type] != 1 ||
+	    !hl_shape_equal(plan->shapes[unit->input[0]].out, plan->shapes[index].out))
 		return false;
-	if (unit->gradient && node->op->keeps_input)
+	if (unit->gradient && unit->keeps_input)
 		return false;
-	return !(source->type == unit->type && source->gradient && plan->graph->node[node->input[0]].op->keeps_output);
+	return !(source->type == unit->type && source->gradient && source->keeps_output);
 }
 
 static void push_forward(struct hl_plan *plan, int32_t index)
 {
-	const struct hl_node *node = &plan->graph->node[index];
 	struct hl_unit *unit = &plan->unit[index];
-	for (int32_t k = 0; k < node->inputs; k++) {
-		struct hl_unit *source = &plan->unit[node->input[k]];
+	for (int32_t k = 0; k < unit->inputs; k++) {
+		struct hl_unit *source = &plan->unit[unit->input[k]];
 		struct hl_value *value = &source->value[unit->type];
 		if (source->type == unit->type || value->block != HL_BLOCK_NONE)
 			continue;
-		make_value(plan, value, plan->shapes[node->input[k]].out, unit->type, NULL);
-		push_move(plan, HL_STEP_CONVERT, node->input[k], &source->value[source->type], value);
+		make_value(plan, value, plan->shapes[unit->input[k]].out, unit->type, NULL);
+		push_move(plan, HL_STEP_CONVERT, unit->input[k], &source->value[source->type], value);
 	}
 	if (unit->primitive->saved > 0)
 		unit->saved = new_block(plan, unit->primitive->saved);
 	const struct hl_value *share =
-	    may_overwrite(plan, index) ? &plan->unit[node->input[0]].value[unit->type] : NULL;
+	    may_overwrite(plan, index) ? &plan->unit[unit->input[0]].value[unit->type] : NULL;
 	make_value(plan, &unit->value[unit->type], plan->shapes[index].out, unit->type, share);
 	int32_t step = push(plan, HL_STEP_FORWARD, index);
 	struct hl_call *call = begin_call(plan, step);
-	for (int32_t k = 0; k < node->inputs; k++) {
-		const struct hl_value *value = &plan->unit[node->input[k]].value[unit->type];
+	for (int32_t k = 0; k < unit->inputs; k++) {
+		const struct hl_value *value = &plan->unit[unit->input[k]].value[unit->type];
 		call->in[k] = &value->tensor;
 		touch(plan, value->block, step);
 	}
@@ -232,39 +298,60 @@ static void merge_types(struct hl_plan *plan, int32_t index)
 	unit->written[unit->type] = true;
 }
 
+/* Whether the gradient by a node's first input may be written over that input: nobody else reads that, and its
+ * producer's backward pass does not. */
+static bool may_replace(const struct hl_plan *plan, int32_t index)
+{
+	const struct hl_unit *unit = &plan->unit[index], *source = &plan->unit[unit->input[0]];
+	return unit->primitive->in_place_gradient && source->value[unit->type].block != HL_BLOCK_NONE &&
+	       source->readers[unit->type] == 1 && !(source->type == unit->type && source->keeps_output);
+}
+
+/* The value whose memory the gradient by input k may take, or NULL. */
+static const struct hl_value *gradient_place(const struct hl_plan *plan, int32_t index, int32_t k)
+{
+	const struct hl_unit *unit = &plan->unit[index], *source = &plan->unit[unit->input[k]];
+	const struct hl_value *own = &unit->grad[unit->type];
+	if (k == 0 && may_replace(plan, index))
+		return &source->value[unit->type];
+	bool of_add = k >= plan->graph->node[unit->head].inputs;
+	if (of_add ? !unit->primitive->in_place_gradient : k > 0 || !unit->in_place)
+		return NULL;
+	/* The gradient by the output is not needed again, unless it is the caller's. */
+	return own->block != HL_BLOCK_NONE && hl_shape_equal(plan->shapes[unit->input[k]].out, plan->shapes[index].out)
+	           ? own
+	           : NULL;
+}
+
 /* Where the gradient by input k goes: the first to come writes, the others leave theirs to be added. */
 static struct hl_value *gradient_target(struct hl_plan *plan, int32_t index, int32_t k)
 {
-	const struct hl_node *node = &plan->graph->node[index];
-	struct hl_unit *unit = &plan->unit[index], *source = &plan->unit[node->input[k]];
-	struct hl_value *own = &unit->grad[unit->type], *target = &source->grad[unit->type];
-	/* The gradient by the output is not needed again, unless it is the caller's. */
-	bool share = k == 0 && node->op->in_place && own->block != HL_BLOCK_NONE &&
-	             hl_shape_equal(plan->shapes[index].in[0], plan->shapes[index].out);
+	struct hl_unit *unit = &plan->unit[index], *source = &plan->unit[unit->input[k]];
+	struct hl_value *target = &source->grad[unit->type];
 	if (source->written[unit->type])
 		target = new_spare(plan);
-	make_value(plan, target, plan->shapes[index].in[k], unit->type, share ? own : NULL);
+	make_value(plan, target, plan->shapes[unit->input[k]].out, unit->type, gradient_place(plan, index, k));
 	source->written[unit->type] = true;
 	return target;
 }
 
 static enum hilum_status push_backward(struct hl_plan *plan, int32_t index, struct hilum_error *error)
 {
-	const struct hl_node *node = &plan->graph->node[index];
 	struct hl_unit *unit = &plan->unit[index];
 	struct hl_value *target[HL_INPUTS_MAX] = {NULL};
 	merge_types(plan, index);
 	if (!unit->written[unit->type])
-		return hl_fail(error, HILUM_ERROR_INTERNAL, "%s: no gradient arrives", node->name);
-	for (int32_t k = 0; k < node->inputs; k++)
-		if (plan->unit[node->input[k]].gradient)
+		return hl_fail(error, HILUM_ERROR_INTERNAL, "%s: no gradient arrives", plan->graph->node[index].name);
+	for (int32_t k = 0; k < unit->inputs; k++)
+		if (plan->unit[unit->input[k]].gradient)
 			target[k] = gradient_target(plan, index, k);
 	int32_t step = push(plan, HL_STEP_BACKWARD, index);
 	struct hl_call *call = begin_call(plan, step);
-	for (int32_t k = 0; k < node->inputs; k++) {
-		const struct hl_value *value = &plan->unit[node->input[k]].value[unit->type];
-		call->in[k] = node->op->keeps_input ? &value->tensor : &value->absent;
-		if (node->op->keeps_input)
+	for (int32_t k = 0; k < unit->inputs; k++) {
+		const struct hl_value *value = &plan->unit[unit->input[k]].value[unit->type];
+		bool kept = unit->keeps_input && k < plan->graph->node[unit->head].inputs;
+		call->in[k] = kept ? &value->tensor : &value->absent;
+		if (kept)
 			touch(plan, value->block, step);
 		if (target[k]) {
 			call->din[k] = &target[k]->tensor;
@@ -272,15 +359,15 @@ static enum hilum_status push_backward(struct hl_plan *plan, int32_t index, stru
 		}
 	}
 	const struct hl_value *out = &unit->value[unit->type];
-	call->out = node->op->keeps_output ? &out->tensor : &out->absent;
-	if (node->op->keeps_output)
+	call->out = unit->keeps_output ? &out->tensor : &out->absent;
+	if (unit->keeps_output)
 		touch(plan, out->block, step);
 	call->dout = &unit->grad[unit->type].tensor;
 	touch(plan, unit->grad[unit->type].block, step);
-	for (int32_t k = 0; k < node->inputs; k++) {
-		const struct hl_value *sum = &plan->unit[node->input[k]].grad[unit->type];
+	for (int32_t k = 0; k < unit->inputs; k++) {
+		const struct hl_value *sum = &plan->unit[unit->input[k]].grad[unit->type];
 		if (target[k] && target[k] != sum)
-			push_move(plan, HL_STEP_ADD, node->input[k], target[k], sum);
+			push_move(plan, HL_STEP_ADD, unit->input[k], target[k], sum);
 	}
 	return HILUM_OK;
 }
@@ -315,7 +402,7 @@ static void reserve_scratch(struct hl_plan *plan)
 {
 	size_t bytes = 0;
 	for (int32_t i = 1; i < plan->nodes; i++)
-		if (plan->unit[i].primitive->scratch > bytes)
+		if (plan->unit[i].primitive && plan->unit[i].primitive->scratch > bytes)
 			bytes = plan->unit[i].primitive->scratch;
 	plan->scratch = new_block(plan, bytes);
 	touch(plan, plan->scratch, 0);
@@ -330,12 +417,13 @@ static enum hilum_status push_all(struct hl_plan *plan, struct hilum_error *erro
 	plan->unit[0].value[HL_F32].tensor = (struct hl_tensor){.shape = plan->shapes[0].out, .type = HL_F32};
 	plan->unit[0].value[HL_F32].absent = plan->unit[0].value[HL_F32].tensor;
 	for (int32_t i = 1; i < plan->nodes; i++)
-		push_forward(plan, i);
+		if (plan->unit[i].primitive)
+			push_forward(plan, i);
 	plan->forward_steps = plan->steps;
 	last->grad[HL_F32].tensor = (struct hl_tensor){.shape = plan->shapes[logits].out, .type = HL_F32};
 	last->written[HL_F32] = true;
 	for (int32_t i = logits; i > 0 && !status; i--)
-		if (plan->unit[i].gradient)
+		if (plan->unit[i].primitive && plan->unit[i].gradient)
 			status = push_backward(plan, i, error);
 	/* The logits are the caller's to read until the next run. */
 	touch(plan, last->value[HL_F32].block, plan->steps - 1);
@@ -352,10 +440,11 @@ enum hilum_status hl_plan_build(struct hl_plan *plan, struct hilum_error *error)
 		return status;
 	choose_types(plan);
 	mark_gradients(plan);
-	count_readers(plan);
 	status = compile_all(plan, error);
-	if (!status)
+	if (!status) {
+		count_readers(plan);
 		status = push_all(plan, error);
+	}
 	if (!status)
 		status = hl_arena_place(plan->block, (size_t)plan->blocks, &plan->bytes, error);
 	return status;

@@ -2,6 +2,7 @@
 #ifndef HL_NN_PLAN_PRIVATE_H
 #define HL_NN_PLAN_PRIVATE_H
 #include "nn/arena.h"
+#include "nn/fuse.h"
 #include "nn/plan.h"
 
 #define HL_BLOCK_NONE (-1)
@@ -12,15 +13,24 @@ struct hl_value {
 	int32_t block;           /* in plan->block; HL_BLOCK_NONE: not made, or the caller's memory */
 };
 
-/* A node as planned. Its output, and the gradient by it, exist in up to two types, because a bf16 plan has float32
- * nodes at its ends: [type] is the node's own, the other is converted for those who read that. */
+/* A node as planned. Where several run as one, the last of them, the tail, stands for all: it has the primitive, the
+ * output and the steps; the others have nothing but what they are. A node alone is its own tail and head. Its output,
+ * and the gradient by it, exist in up to two types, because a bf16 plan has float32 nodes at its ends: [type] is the
+ * node's own, the other is converted for those who read that. */
 struct hl_unit {
-	struct hl_primitive *primitive;
+	struct hl_primitive *primitive; /* NULL but for a tail */
 	enum hl_type type;
-	bool frozen;    /* has parameters, and they are kept as they are */
-	bool trains;    /* has parameters that get gradients */
-	bool gradient;  /* the gradient by its output is wanted */
-	int readers[2]; /* of each version of its output; a conversion counts as one */
+	int32_t tail; /* the node in whose steps this one runs */
+	/* of a tail */
+	int32_t head;
+	struct hl_chain chain; /* what comes behind the head, the tail last */
+	int32_t inputs, input[HL_INPUTS_MAX];
+	bool in_place, keeps_input, keeps_output; /* see struct hl_op */
+	bool still;                               /* runs as in evaluation, also in training */
+	bool frozen;                              /* has parameters, and they are kept as they are */
+	bool trains;                              /* has parameters that get gradients */
+	bool gradient;                            /* the gradient by its output is wanted */
+	int readers[2];                           /* of each version of its output; a conversion counts as one */
 	bool written[2];
 	struct hl_value value[2], grad[2];
 	int32_t saved; /* block */

@@ -132,6 +132,8 @@ static enum hilum_status compile(const struct hl_compile *request, struct hl_pri
 	int before = omp_get_max_threads();
 	enum hilum_status status;
 
+	if (request->links > 0)
+		return hl_fail(error, HILUM_ERROR_UNSUPPORTED, "onednn: no nodes as one");
 	if (!hl_onednn_engine())
 		return hl_fail(error, HILUM_ERROR_UNSUPPORTED, "onednn: no engine on this processor");
 	if (strcmp(request->op->name, "conv") == 0)

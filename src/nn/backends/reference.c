@@ -30,6 +30,8 @@ static void destroy(struct hl_primitive *primitive)
 static enum hilum_status compile(const struct hl_compile *request, struct hl_primitive **out, struct hilum_error *error)
 {
 	struct reference *reference;
+	if (request->links > 0)
+		return hl_fail(error, HILUM_ERROR_UNSUPPORTED, "reference: no nodes as one");
 	if (request->type == HL_BF16)
 		return hl_widen(request, &hl_backend_reference, out, error);
 	reference = hl_alloc(1, sizeof(*reference));

@@ -219,6 +219,8 @@ static const struct {
 
 static enum hilum_status compile(const struct hl_compile *request, struct hl_primitive **out, struct hilum_error *error)
 {
+	if (request->links > 0)
+		return hl_fail(error, HILUM_ERROR_UNSUPPORTED, "vector: no nodes as one");
 	for (size_t i = 0; i < sizeof table / sizeof table[0]; i++) {
 		struct hl_vector *node;
 		enum hilum_status status;
