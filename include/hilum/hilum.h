@@ -306,6 +306,26 @@ HILUM_API enum hilum_status hilum_describe_ops(enum hilum_output output, FILE *f
  * of each back end against the reference. HILUM_ERROR_INTERNAL if one disagrees. */
 HILUM_API enum hilum_status hilum_doctor(enum hilum_output output, FILE *file, struct hilum_error *error);
 
+/* ---- speed ----------------------------------------------------------------------------------------------------- */
+
+struct hilum_bench_options {
+	const char *net; /* "S", "R" or "V" (the networks of docs/speed.md), a model, a network's text with
+	                    an input line, or a preset with settings ("seed filters=16,32"), which is
+	                    measured on 1x256x256x3; NULL: "S" */
+	int mode;        /* train, infer */
+	int precision;   /* fp32, bf16, int8 */
+	int64_t batch, threads, repeats; /* 0: as the table's help says */
+	bool nodes;                      /* with the time of each layer */
+};
+/* Every option of `hilum bench`. */
+HILUM_API extern const struct hilum_option hilum_bench_option_table[];
+
+/* Times training steps (forward, loss, backward, Adam) or forward passes on this machine, with images of noise: wall
+ * and processor time, images and arithmetic a second, share of the measured peak of the processor. Nothing is written
+ * but the report. A precision that this version cannot run is HILUM_ERROR_UNSUPPORTED. */
+HILUM_API enum hilum_status hilum_bench(const struct hilum_bench_options *options, enum hilum_output output, FILE *file,
+                                        struct hilum_error *error);
+
 #ifdef __cplusplus
 }
 #endif

@@ -207,6 +207,7 @@ struct hl_cpu hl_cpu_describe(void)
 	cpu.avx512 = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
 	             __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
 	cpu.avx512_bf16 = cpu.avx512 && __builtin_cpu_supports("avx512bf16");
+	cpu.avx512_vnni = cpu.avx512 && __builtin_cpu_supports("avx512vnni");
 	/* Leaf 7: AMX-BF16 and AMX-TILE. */
 	cpu.amx = __get_cpuid_count(7, 0, &a, &b, &c, &d) && (d & 1u << 22) && (d & 1u << 24) && system_saves_tiles();
 #endif

@@ -8,7 +8,7 @@
 int32_t hl_cpu_count(void);
 struct hl_cpu {
 	char name[64];
-	bool avx2, avx512, avx512_bf16, amx;
+	bool avx2, avx512, avx512_bf16, avx512_vnni, amx;
 };
 struct hl_cpu hl_cpu_describe(void);
 /* Bytes of memory available to this process: the smaller of MemAvailable and the cgroup's limit. */

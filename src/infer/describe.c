@@ -135,8 +135,8 @@ static enum hilum_status describe_picture(const char *path, enum hilum_output ou
 	return status;
 }
 
-/* A folder stands for its best.hilum. A safetensors file begins with the length of its header and a brace. */
-static bool is_model(const char *path)
+/* A safetensors file begins with the length of its header and a brace. */
+bool hl_is_model(const char *path)
 {
 	unsigned char head[9];
 	if (hl_path_is_directory(path))
@@ -152,7 +152,7 @@ enum hilum_status hilum_info(const char *path, enum hilum_output output, bool pl
                              struct hilum_error *error)
 {
 	enum hilum_status status;
-	if (is_model(path))
+	if (hl_is_model(path))
 		status = hl_describe_model(path, output, plan, file, error);
 	else if (plan)
 		status = hl_fail(error, HILUM_ERROR_ARGUMENT, "%s: plan: only a model has one", path);

@@ -5,6 +5,9 @@
 
 #include <jansson.h>
 
+/* Whether a path is a model file by its first bytes, or a folder, which stands for its best.hilum. */
+bool hl_is_model(const char *path);
+
 enum hilum_status hl_describe_model(const char *path, enum hilum_output output, bool plan, FILE *file,
                                     struct hilum_error *error);
 

@@ -301,21 +301,30 @@ void hl_graph_initialise(const struct hl_graph *graph, uint64_t seed, float *sla
 	}
 }
 
-int64_t hl_graph_flops(const struct hl_graph *graph)
+int64_t hl_graph_node_flops(const struct hl_graph *graph, int32_t node)
 {
+	const struct hl_node *at = &graph->node[node];
+	struct hl_shape out = at->shapes.out;
 	int64_t total = 0;
-	for (int32_t i = 0; i < graph->params; i++) {
-		const struct hl_param *param = &graph->param[i];
-		struct hl_shape out = graph->node[param->node].shapes.out;
+	/* Every weight of a convolution meets every position of the output once; a dense layer has one position. */
+	out.c = 2;
+	for (int i = 0; i < at->shapes.params; i++) {
+		const struct hl_param *param = &graph->param[at->param + i];
 		int64_t flops;
-		/* Every weight of a convolution meets every position of the output once; a dense layer has one
-		 * position. */
-		out.c = 2;
 		if (!param->spec.trained || param->spec.rank < 2)
 			continue;
 		if (__builtin_mul_overflow(hl_shape_sample(out), param->count, &flops) ||
 		    __builtin_add_overflow(total, flops, &total))
 			return INT64_MAX;
 	}
+	return total;
+}
+
+int64_t hl_graph_flops(const struct hl_graph *graph)
+{
+	int64_t total = 0;
+	for (int32_t i = 0; i < graph->nodes; i++)
+		if (__builtin_add_overflow(total, hl_graph_node_flops(graph, i), &total))
+			return INT64_MAX;
 	return total;
 }

@@ -62,6 +62,8 @@ enum hilum_status hl_graph_infer(const struct hl_graph *graph, int64_t batch, st
 /* Fills a slab of graph->floats: streams (seed, 0, parameter index, HL_RANDOM_INIT). */
 void hl_graph_initialise(const struct hl_graph *graph, uint64_t seed, float *slab);
 
-/* Arithmetic of one forward pass of one sample: 2 x multiply-adds of convolutions and dense layers. */
+/* Arithmetic of one forward pass of one sample: 2 x multiply-adds of convolutions and dense layers; of
+ * the whole, or of one node. INT64_MAX stands for more than fits. */
 int64_t hl_graph_flops(const struct hl_graph *graph);
+int64_t hl_graph_node_flops(const struct hl_graph *graph, int32_t node);
 #endif

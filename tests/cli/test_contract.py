@@ -192,7 +192,7 @@ class Contract(Phantoms):
 
     def test_every_verb_has_help_and_manual(self):
         overview = run("--help").stdout
-        for verb in "phantom train eval score predict info ops doctor".split():
+        for verb in "phantom train eval score predict info ops doctor bench".split():
             self.assertIn(verb, overview)
             options = {word.strip("[]") for word in run(verb, "--help").stdout.split() if word.startswith("--")}
             manual = run("help", "--man", verb).stdout.replace("\\-", "-")
@@ -205,7 +205,9 @@ class Contract(Phantoms):
         for arguments in ([], ["nonsense"], ["train"], ["train", self.data, "--nonsense", "1"],
                           ["train", self.data, "--epochs", "many"], ["train", self.data, "--epochs", "-1"],
                           ["train", self.data, "--epochs"], ["phantom", self.file("x"), "--size", "7"],
-                          ["eval", self.run_folder], ["train", self.data, "--precision", "fp8"]):
+                          ["eval", self.run_folder], ["train", self.data, "--precision", "fp8"],
+                          ["bench", "--precision", "fp8"], ["bench", "--net", self.file("nowhere")],
+                          ["bench", "--batch", "-1"], ["bench", "S"]):
             done = run(*arguments, expect=2)
             self.assertTrue(done.stderr.strip(), arguments)
 
@@ -271,6 +273,34 @@ class Contract(Phantoms):
     def test_bf16(self):
         self.train("bf16", "--epochs", "1", "--precision", "bf16")
         shutil.rmtree(self.file("bf16"))
+
+    def test_bench(self):
+        net = self.file("net.txt")
+        with open(net, "w") as file:
+            file.write("input 1x8x8x3\nconv filters=4 size=3 pad=1\nbatchnorm\nrelu\nglobalpool\ndense units=1\n")
+        forward = 2 * (64 * 4 * 27 + 4)
+        for mode, flops in (("train", 3 * forward - 2 * 64 * 4 * 27), ("infer", forward)):
+            for precision in ("fp32", "bf16"):
+                result = run_json("bench", "--net", net, "--mode", mode, "--precision", precision, "--batch", 2,
+                                  "--threads", 1, "--repeats", 3)
+                self.assertEqual([result[name] for name in ("net", "mode", "precision", "batch", "threads", "repeats")],
+                                 [net, mode, precision, 2, 1, 3])
+                self.assertTrue(0 < result["min_ms"] <= result["median_ms"] <= result["max_ms"])
+                self.assertAlmostEqual(result["images_per_s"] * result["median_ms"] / 2000, 1)
+                self.assertAlmostEqual(result["gflops"] * 1e9 / (flops * result["images_per_s"]), 1)
+                self.assertAlmostEqual(result["peak_share"] * result["peak_gflops"] / result["gflops"], 1)
+                self.assertGreater(result["cpu_ms"], 0)
+                self.assertNotIn("nodes", result)
+        short = ["--threads", "1", "--repeats", "1"]
+        nodes = run_json("bench", "--net", self.run_folder, *short, "--batch", 2, "--nodes")["nodes"]
+        layers = run_json("info", self.run_folder)["layers"]
+        self.assertEqual([node["name"] for node in nodes], [layer["name"] for layer in layers])
+        self.assertGreater(sum(node["backward_ms"] for node in nodes), 0)
+        self.assertIn("images/s", run("bench", "--net", net, "--mode", "infer", *short, "--nodes").stdout)
+        self.assertIn("int8", run("bench", "--net", net, "--mode", "infer", "--precision", "int8", expect=1).stderr)
+        with open(net, "w") as file:
+            file.write("conv filters=4 size=3\n")
+        self.assertIn("net.txt: line 1", run("bench", "--net", net, expect=2).stderr)
 
 
 if __name__ == "__main__":
