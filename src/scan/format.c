@@ -5,8 +5,10 @@
 #include <strings.h>
 
 #include "base/file.h"
+#include "base/memory.h"
 
-const struct hl_format *const hl_formats[] = {&hl_format_jpeg, &hl_format_png, &hl_format_tiff, NULL};
+const struct hl_format *const hl_formats[] = {&hl_format_jpeg,  &hl_format_png,       &hl_format_tiff,
+                                              &hl_format_nifti, &hl_format_metaimage, NULL};
 
 static const struct hl_format *detect(const uint8_t *bytes, size_t length)
 {
@@ -26,7 +28,39 @@ static bool is_sound(const struct hl_volume *volume)
 	       (volume->unit == HL_UNIT_GREY) == grey && (volume->maximum > 0) == grey;
 }
 
-enum hilum_status hl_scan_decode(const uint8_t *bytes, size_t length, struct hl_volume *out, struct hilum_error *error)
+static enum hilum_status fail_unknown(size_t length, struct hilum_error *error)
+{
+	char names[128] = "";
+
+	if (length == 0)
+		return hl_fail(error, HILUM_ERROR_FORMAT, "an empty file");
+	for (size_t i = 0; hl_formats[i]; i++) {
+		size_t used = strlen(names);
+		snprintf(names + used, sizeof(names) - used, "%s%s",
+		         i == 0              ? ""
+		         : hl_formats[i + 1] ? ", "
+		                             : " or ",
+		         hl_formats[i]->name);
+	}
+	return hl_fail(error, HILUM_ERROR_FORMAT, "not a %s file", names);
+}
+
+enum hilum_status hl_scan_companion(const uint8_t *bytes, size_t length, char name[HL_COMPANION_MAX],
+                                    struct hilum_error *error)
+{
+	const struct hl_format *format = detect(bytes, length);
+	struct hilum_error own = {0};
+
+	name[0] = '\0';
+	if (format && format->companion && format->companion(bytes, length, name, &own)) {
+		name[0] = '\0';
+		return hl_fail(error, own.code, "%s: %s", format->name, own.message);
+	}
+	return HILUM_OK;
+}
+
+enum hilum_status hl_scan_decode_both(const uint8_t *bytes, size_t length, const uint8_t *voxels, size_t voxels_length,
+                                      struct hl_volume *out, struct hilum_error *error)
 {
 	const struct hl_format *format = detect(bytes, length);
 	struct hilum_error own = {0};
@@ -34,9 +68,11 @@ enum hilum_status hl_scan_decode(const uint8_t *bytes, size_t length, struct hl_
 	enum hilum_status status;
 
 	if (!format)
-		return hl_fail(error, HILUM_ERROR_FORMAT,
-		               length == 0 ? "an empty file" : "not a JPEG, PNG or TIFF picture");
-	status = format->decode(bytes, length, &volume, &own);
+		return fail_unknown(length, error);
+	if (voxels && format->decode_both)
+		status = format->decode_both(bytes, length, voxels, voxels_length, &volume, &own);
+	else
+		status = format->decode(bytes, length, &volume, &own);
 	if (!status && !is_sound(&volume))
 		status = hl_fail(&own, HILUM_ERROR_INTERNAL, "the reader gave no sound volume");
 	else if (status && own.code == HILUM_OK)
@@ -50,33 +86,60 @@ enum hilum_status hl_scan_decode(const uint8_t *bytes, size_t length, struct hl_
 	return HILUM_OK;
 }
 
+enum hilum_status hl_scan_decode(const uint8_t *bytes, size_t length, struct hl_volume *out, struct hilum_error *error)
+{
+	return hl_scan_decode_both(bytes, length, NULL, 0, out, error);
+}
+
+/* Reads the second file, of the same folder; voxels stays empty where there is none. */
+static enum hilum_status read_companion(const char *path, const struct hl_buffer *first, struct hl_buffer *voxels,
+                                        struct hilum_error *error)
+{
+	char name[HL_COMPANION_MAX], *beside;
+	const char *slash = strrchr(path, '/');
+	enum hilum_status status = hl_scan_companion((const uint8_t *)first->data, first->length, name, error);
+
+	if (status || !name[0])
+		return status;
+	beside = hl_format("%.*s%s", slash ? (int)(slash - path + 1) : 0, path, name);
+	if (!beside)
+		return hl_fail_memory(error, strlen(path), "a path");
+	status = hl_file_read(beside, HL_FILE_BYTES_MAX, voxels, error);
+	hl_free(beside);
+	return status;
+}
+
 enum hilum_status hl_scan_open(const char *path, struct hl_volume *out, struct hilum_error *error)
 {
-	struct hl_buffer buffer;
+	struct hl_buffer buffer, voxels;
 	enum hilum_status status = hl_file_read(path, HL_FILE_BYTES_MAX, &buffer, error);
 
 	if (status)
 		return status;
-	status = hl_scan_decode((const uint8_t *)buffer.data, buffer.length, out, error);
+	hl_buffer_init(&voxels, 0);
+	status = read_companion(path, &buffer, &voxels, error);
+	if (!status)
+		status = hl_scan_decode_both((const uint8_t *)buffer.data, buffer.length, (const uint8_t *)voxels.data,
+		                             voxels.length, out, error);
 	if (status)
 		hl_prefix(error, status, "%s", path);
 	hl_buffer_free(&buffer);
+	hl_buffer_free(&voxels);
 	return status;
 }
 
 bool hl_scan_has_extension(const char *path)
 {
 	const char *slash = strrchr(path, '/');
-	const char *dot = strrchr(slash ? slash + 1 : path, '.');
+	const char *name = slash ? slash + 1 : path;
+	size_t size = strlen(name);
 
-	if (!dot || !dot[1])
-		return false;
-	dot++;
 	for (size_t i = 0; hl_formats[i]; i++) {
 		const char *word = hl_formats[i]->extensions;
 		while (*word) {
 			size_t length = strcspn(word, " ");
-			if (strlen(dot) == length && strncasecmp(dot, word, length) == 0)
+			if (size > length && name[size - length - 1] == '.' &&
+			    strncasecmp(name + size - length, word, length) == 0)
 				return true;
 			word += length + strspn(word + length, " ");
 		}

@@ -1,6 +1,7 @@
 /* mutate [FORMAT [COUNT [SEED]]]: damages sound files in many ways and feeds them, and decompression bombs, to the
- * readers. FORMAT: jpeg, png, tiff, csv, bombs or all (the default; COUNT mutants over all of them, 2000). Every file
- * must end within 5 seconds in a typed error or a sound result, and the program must stay under 1 GiB. */
+ * readers. FORMAT: jpeg, png, tiff, csv, nifti, metaimage, bombs or all (the default; COUNT mutants over all of them,
+ * 2000). Every file must end within 5 seconds in a typed error or a sound result, and the program must stay under 1
+ * GiB. */
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,7 +19,7 @@
 #define MEMORY_MAX_KB (1 << 20)
 #define HANG_SECONDS 60
 
-static const char *const kind_names[] = {"jpeg", "png", "tiff", "csv"};
+static const char *const kind_names[] = {"jpeg", "png", "tiff", "csv", "nifti", "metaimage"};
 
 /* What is being read, for the message when it hangs or crashes. */
 static char now_reading[128];
@@ -222,7 +223,7 @@ static bool mutate_kind(const struct sample *samples, size_t count, enum sample_
 		read += verdict == READ;
 		free(bytes);
 	}
-	printf("%-5s %6ld mutants: %ld refused, %ld read, %ld failed\n", kind_names[kind], files, files - read, read,
+	printf("%-9s %6ld mutants: %ld refused, %ld read, %ld failed\n", kind_names[kind], files, files - read, read,
 	       failed);
 	return failed == 0;
 }
@@ -304,7 +305,7 @@ int main(int argc, char **argv)
 	}
 	samples_free(samples, count);
 	if (!known) {
-		fprintf(stderr, "mutate [jpeg|png|tiff|csv|bombs|all] [COUNT] [SEED]\n");
+		fprintf(stderr, "mutate [jpeg|png|tiff|csv|nifti|metaimage|bombs|all] [COUNT] [SEED]\n");
 		return 2;
 	}
 	return check_memory() && good ? 0 : 1;

@@ -44,7 +44,7 @@ static uint8_t slope(int32_t x, int32_t y, int32_t c, int32_t width, int32_t hei
 	return (uint8_t)(30 + 20 * c + 80 * x / width + 60 * y / height);
 }
 
-static void set(struct hl_volume *volume, int32_t x, int32_t y, int32_t z, int32_t c, double value)
+void sample_set(struct hl_volume *volume, int32_t x, int32_t y, int32_t z, int32_t c, double value)
 {
 	size_t at = (((size_t)z * (size_t)volume->height + (size_t)y) * (size_t)volume->width + (size_t)x) *
 	                (size_t)volume->channels +
@@ -80,7 +80,7 @@ static void make_jpeg(struct maker *maker, const char *name, int32_t width, int3
 	for (int32_t y = 0; done && y < height; y++)
 		for (int32_t x = 0; x < width; x++)
 			for (int32_t c = 0; c < channels; c++)
-				set(&sample->expected, x, y, 0, c, slope(x, y, c, width, height));
+				sample_set(&sample->expected, x, y, 0, c, slope(x, y, c, width, height));
 	done = done && !tjCompress2(handle, sample->expected.voxels, width, 0, height,
 	                            channels == 1 ? TJPF_GRAY : TJPF_RGB, &jpeg, &size, subsampling, 92, flags);
 	sample->bytes = done ? hl_alloc(size, 1) : NULL;
@@ -174,7 +174,7 @@ static void expect_png_pixel(const struct png_kind *kind, struct hl_volume *volu
 		} else if (is_keyed(kind, x, y, samples)) {
 			alpha = 0;
 		}
-		set(volume, x, y, 0, c, (double)(((uint64_t)value * alpha + full / 2) / full));
+		sample_set(volume, x, y, 0, c, (double)(((uint64_t)value * alpha + full / 2) / full));
 	}
 }
 
@@ -357,7 +357,7 @@ static void expect_tiff_pixel(const struct tiff_kind *kind, struct hl_volume *vo
 			value = (double)(((uint64_t)value * (uint64_t)tiff_value(kind, x, y, z, kind->colours) +
 			                  (uint64_t)full / 2) /
 			                 (uint64_t)full);
-		set(volume, to_x, to_y, z, c, value);
+		sample_set(volume, to_x, to_y, z, c, value);
 	}
 }
 
@@ -422,8 +422,8 @@ static bool tiff_blocks(TIFF *tiff, const struct tiff_kind *kind, int32_t width,
 				for (int32_t y = 0; y < rows; y++)
 					for (int32_t x = 0; x < block_width; x++)
 						for (int32_t c = 0; c < each; c++)
-							set(&view, x, y, 0, c,
-							    tiff_value(kind, left + x, top + y, z, plane + c));
+							sample_set(&view, x, y, 0, c,
+							           tiff_value(kind, left + x, top + y, z, plane + c));
 				bytes = (size_t)block_width * (size_t)rows * (size_t)each * size;
 				done = (kind->tile ? TIFFWriteEncodedTile(tiff, index, block, (tmsize_t)bytes)
 				                   : TIFFWriteEncodedStrip(tiff, index, block, (tmsize_t)bytes)) >= 0;
@@ -492,6 +492,7 @@ size_t samples_make(struct sample *samples)
 	for (size_t i = 0; i < sizeof(tiff_kinds) / sizeof(*tiff_kinds); i++)
 		make_tiff(&maker, &tiff_kinds[i], i % 2 ? 33 : 20, i % 3 ? 21 : 17);
 	make_csv(&maker);
+	maker.failed = !samples_make_volumes(samples, &maker.count) || maker.failed;
 	if (maker.failed) {
 		samples_free(samples, maker.count);
 		return 0;

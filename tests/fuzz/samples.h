@@ -5,7 +5,15 @@
 #include "base/buffer.h"
 #include "scan/volume.h"
 
-enum sample_kind { SAMPLE_JPEG, SAMPLE_PNG, SAMPLE_TIFF, SAMPLE_CSV, SAMPLE_KIND_COUNT };
+enum sample_kind {
+	SAMPLE_JPEG,
+	SAMPLE_PNG,
+	SAMPLE_TIFF,
+	SAMPLE_CSV,
+	SAMPLE_NIFTI,
+	SAMPLE_METAIMAGE,
+	SAMPLE_KIND_COUNT
+};
 
 struct sample {
 	char name[48];
@@ -16,10 +24,14 @@ struct sample {
 	double tolerance;          /* per voxel; 0 but for JPEG */
 };
 
-#define SAMPLES_MAX 64
+#define SAMPLES_MAX 128
 
 /* Makes all of them; returns how many, 0 when one could not be made (its name goes to stderr). */
 size_t samples_make(struct sample *samples);
+/* Those of NIfTI and MetaImage, added by samples_make. */
+bool samples_make_volumes(struct sample *samples, size_t *count);
+/* Sets one voxel, whatever the type. */
+void sample_set(struct hl_volume *volume, int32_t x, int32_t y, int32_t z, int32_t c, double value);
 void samples_free(struct sample *samples, size_t count);
 
 /* Sets the checksums of a damaged PNG's chunks right, as far as chunks can be made out, so that damage gets past them.

@@ -1,5 +1,5 @@
-/* seeds DIR: writes every sound sample into DIR/jpeg, DIR/png, DIR/tiff and DIR/csv and a small model into DIR/model,
- * as a corpus to fuzz from. */
+/* seeds DIR: writes every sound sample into a folder of DIR by its kind (DIR/jpeg, ...) and a small model into
+ * DIR/model, as a corpus to fuzz from. */
 #include <stdio.h>
 
 #include "base/file.h"
@@ -28,7 +28,7 @@ static enum hilum_status write_model(const char *folder, struct hilum_error *err
 
 int main(int argc, char **argv)
 {
-	static const char *const kinds[] = {"jpeg", "png", "tiff", "csv"};
+	static const char *const kinds[] = {"jpeg", "png", "tiff", "csv", "nifti", "metaimage"};
 	static struct sample samples[SAMPLES_MAX];
 	struct hilum_error error = {0};
 	size_t count = samples_make(samples);

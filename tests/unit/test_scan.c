@@ -70,7 +70,7 @@ static void assert_same(const char *name, const struct hl_volume *got, const str
 
 static void test_every_kind(void **state)
 {
-	static const char *const names[] = {"JPEG", "PNG", "TIFF"};
+	static const char *const names[] = {"JPEG", "PNG", "TIFF", "", "NIfTI", "MetaImage"};
 
 	(void)state;
 	for (size_t i = 0; i < sample_count; i++) {
@@ -94,7 +94,8 @@ static void test_truncated(void **state)
 	(void)state;
 	for (size_t i = 0; i < sample_count; i++) {
 		size_t step = samples[i].length > 3000 ? samples[i].length / 1000 : 1;
-		size_t needed = samples[i].length - (samples[i].kind == SAMPLE_JPEG ? 0 : 8);
+		size_t needed =
+		    samples[i].length - (samples[i].kind == SAMPLE_PNG || samples[i].kind == SAMPLE_TIFF ? 8 : 0);
 		if (samples[i].kind == SAMPLE_CSV)
 			continue;
 		for (size_t length = 0; length < samples[i].length; length += step) {
