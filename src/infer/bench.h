@@ -31,8 +31,8 @@ struct hl_peak {
 };
 
 /* The fastest loop that this processor runs at a precision or at fp32, since a precision without arithmetic of its own
- * is computed in that. Takes a few tenths of a second; the best of several short runs, so that other programs disturb
- * it little. threads >= 1. */
+ * is computed in that. Takes a few tenths of a second; the best of several short runs in processor time, so that other
+ * programs disturb it little. threads >= 1. */
 struct hl_peak hl_peak_measure(enum hl_bench_precision precision, int32_t threads);
 
 /* ---- figures ---- */

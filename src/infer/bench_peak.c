@@ -2,7 +2,6 @@
  * its instruction in two units (4 to 6 cycles), and no more than there are registers. */
 #include "infer/bench.h"
 
-#include <omp.h>
 #include <time.h>
 
 #define ACCUMULATORS 14
@@ -157,32 +156,28 @@ const struct hl_peak_loop hl_peak_loops[] = {
 
 /* ---- timing ---- */
 
-static double seconds(void)
+static double seconds(clockid_t clock)
 {
 	struct timespec time;
-	clock_gettime(CLOCK_MONOTONIC, &time);
+	clock_gettime(clock, &time);
 	return (double)time.tv_sec + (double)time.tv_nsec * 1e-9;
 }
 
-/* Rounds a second of all threads together, from the first that begins to the last that ends. */
+/* Rounds a second of all threads together, each by its own processor time: what other programs take meanwhile does not
+ * count, what threads of one core take from each other does. */
 static double run_once(const struct hl_peak_loop *loop, int32_t threads, int64_t rounds)
 {
-	double first = 0, last = 0, sum = 0;
-	int began_threads = 0;
-#pragma omp parallel num_threads(threads)
+	double rate = 0, sum = 0;
+#pragma omp parallel num_threads(threads) reduction(+ : rate, sum)
 	{
 #pragma omp barrier
-		double began = seconds(), result = loop->run(rounds), ended = seconds();
-#pragma omp critical
-		{
-			first = began_threads == 0 || began < first ? began : first;
-			last = ended > last ? ended : last;
-			sum += result;
-			began_threads++;
-		}
+		double began = seconds(CLOCK_THREAD_CPUTIME_ID);
+		sum = loop->run(rounds);
+		double took = seconds(CLOCK_THREAD_CPUTIME_ID) - began;
+		rate = took > 0 ? (double)rounds / took : 0;
 	}
 	/* The sum is used, so that no compiler may leave the loop out. */
-	return sum > 0 && last > first ? (double)rounds * began_threads / (last - first) : 0;
+	return sum > 0 ? rate : 0;
 }
 
 static double measure(const struct hl_peak_loop *loop, int32_t threads)
@@ -191,9 +186,9 @@ static double measure(const struct hl_peak_loop *loop, int32_t threads)
 	int64_t rounds = 1000;
 	/* As many rounds as one run is to take. The first runs also wake the threads and the wide units. */
 	for (;;) {
-		double began = seconds();
+		double began = seconds(CLOCK_MONOTONIC);
 		(void)run_once(loop, threads, rounds);
-		if (seconds() - began >= RUN_SECONDS || rounds > INT64_MAX / 4)
+		if (seconds(CLOCK_MONOTONIC) - began >= RUN_SECONDS || rounds > INT64_MAX / 4)
 			break;
 		rounds *= 2;
 	}
@@ -208,6 +203,10 @@ struct hl_peak hl_peak_measure(enum hl_bench_precision precision, int32_t thread
 {
 	struct hl_cpu cpu = hl_cpu_describe();
 	struct hl_peak peak = {.name = NULL};
+	int32_t cores = hl_cpu_count();
+	/* More threads than cores reach no more. */
+	if (threads > cores)
+		threads = cores;
 	for (const struct hl_peak_loop *loop = hl_peak_loops; loop->name; loop++) {
 		if (!loop->runs_on(&cpu) || (loop->precision != precision && loop->precision != HL_BENCH_FP32))
 			continue;

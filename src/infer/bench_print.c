@@ -35,20 +35,30 @@ static struct derived derive(const struct hl_bench_result *result)
 struct row {
 	const struct hl_node *node;
 	const char *backend;
-	double forward, backward; /* milliseconds; packing of parameters belongs to forward */
-	double share;             /* of derived.node_ms */
-	double gflops;            /* a second, 0 where there is nothing to count */
+	const struct hl_node *head; /* of the nodes that run as one with this; their times are its. NULL: this is it */
+	double forward, backward;   /* milliseconds; packing of parameters belongs to forward */
+	double share;               /* of derived.node_ms */
+	double gflops;              /* a second, of all that run as one; 0 where there is nothing to count */
 };
 
 static struct row make_row(const struct hl_bench_result *result, const struct derived *derived, int32_t index)
 {
+	const struct hl_graph *graph = result->graph;
 	const struct hl_node_time *time = &result->node[index];
-	struct row row = {.node = &result->graph->node[index], .backend = hl_plan_backend(result->plan, index)};
+	struct row row = {.node = &graph->node[index], .backend = hl_plan_backend(result->plan, index)};
 	row.forward = milliseconds(result, time->prepare + time->forward);
 	row.backward = milliseconds(result, time->backward);
-	double sum = row.forward + row.backward;
+	double sum = row.forward + row.backward, flops = 0;
 	row.share = derived->node_ms > 0 ? sum / derived->node_ms : 0;
-	row.gflops = sum > 0 ? result->node_flops[index] * (double)result->batch * 1e-6 / sum : 0;
+	/* What comes after the logits does not run. */
+	for (int32_t i = 1; i <= graph->logits && index <= graph->logits; i++) {
+		if (hl_plan_tail(result->plan, i) != hl_plan_tail(result->plan, index))
+			continue;
+		if (i < index && !row.head)
+			row.head = &graph->node[i];
+		flops += result->node_flops[i];
+	}
+	row.gflops = sum > 0 ? flops * (double)result->batch * 1e-6 / sum : 0;
 	return row;
 }
 
@@ -61,10 +71,11 @@ static json_t *nodes_json(const struct hl_bench_result *result, const struct der
 		struct row row = make_row(result, derived, i);
 		char shape[96];
 		hl_shape_print(row.node->shapes.out, shape, sizeof(shape));
-		json_array_append_new(list, json_pack("{s:s, s:s, s:s, s:s, s:f, s:f, s:f, s:f}", "name",
-		                                      row.node->name, "op", row.node->op->name, "output", shape,
-		                                      "backend", row.backend, "forward_ms", row.forward, "backward_ms",
-		                                      row.backward, "share", row.share, "gflops", row.gflops));
+		json_array_append_new(
+		    list, json_pack("{s:s, s:s, s:s, s:s, s:s?, s:f, s:f, s:f, s:f}", "name", row.node->name, "op",
+		                    row.node->op->name, "output", shape, "backend", row.backend, "runs_with",
+		                    row.head ? row.head->name : NULL, "forward_ms", row.forward, "backward_ms",
+		                    row.backward, "share", row.share, "gflops", row.gflops));
 	}
 	return list;
 }
@@ -102,8 +113,14 @@ static void print_nodes(const struct hl_bench_result *result, const struct deriv
 		fputs("  ", file);
 		hl_put_safe(file, row.node->name);
 		int pad = 20 - (int)strlen(row.node->name);
-		fprintf(file, "%*s %-12s %-10s %10.3f %11.3f %4.1f %%", pad > 0 ? pad : 0, "", row.node->op->name,
-		        row.backend, row.forward, row.backward, row.share * 100);
+		fprintf(file, "%*s %-12s %-10s ", pad > 0 ? pad : 0, "", row.node->op->name, row.backend);
+		if (row.head) {
+			fputs("      with ", file);
+			hl_put_safe(file, row.head->name);
+			fputc('\n', file);
+			continue;
+		}
+		fprintf(file, "%10.3f %11.3f %4.1f %%", row.forward, row.backward, row.share * 100);
 		if (row.gflops > 0)
 			fprintf(file, " %8.1f", row.gflops);
 		fputc('\n', file);
