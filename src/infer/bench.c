@@ -35,7 +35,7 @@ const char *const hl_bench_precisions[] = {
 const struct hilum_option hilum_bench_option_table[] = {
     OPTION(net, TEXT, .initial = "S", .value = "S|R|V|FILE", .help = "S, the seed's network on 3x256x256 values; R, resnet18 on 3x224x224; V, the seed's in 3-D on 1x64x64x64; a model; or a network as hilum train --arch takes it, with an input line if it is a file"),
     OPTION(mode, CHOICE, .choices = hl_bench_modes, .initial = "train", .help = "a training step (forward, loss, backward, Adam) or a forward pass"),
-    OPTION(precision, CHOICE, .choices = hl_bench_precisions, .initial = "fp32", .help = "arithmetic of the network; int8 for infer only"),
+    OPTION(precision, CHOICE, .choices = hl_bench_precisions, .initial = "fp32", .help = "arithmetic of the network; this version refuses int8"),
     OPTION(batch, INT, .minimum = 0, .maximum = BATCH_MAX, .initial = "0", .value = "N", .help = "images a pass; 0 means 1 for infer, and for train 32, in 3-D 8"),
     OPTION(threads, INT, .minimum = 0, .maximum = 1024, .initial = "0", .value = "N", .help = "threads; 0 means the cores that are available"),
     OPTION(repeats, INT, .minimum = 0, .maximum = REPEATS_MAX, .initial = "0", .value = "N", .help = "passes that are timed, after some that are not; 0 means as many as three seconds hold, at least 5"),
