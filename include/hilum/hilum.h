@@ -263,6 +263,21 @@ HILUM_API enum hilum_status hilum_predict_pixels(struct hilum_session *session, 
 
 /* ---- evaluation ----------------------------------------------------------------------------------------------- */
 
+enum hilum_by { HILUM_BY_CASE, HILUM_BY_GROUP };
+enum hilum_aggregate { HILUM_AGGREGATE_AUTO, HILUM_AGGREGATE_MEAN, HILUM_AGGREGATE_MAX, HILUM_AGGREGATE_NOISY_OR };
+
+/* How a table of cases is scored. hilum_options_init sets the defaults. */
+struct hilum_score_options {
+	int by;            /* enum hilum_by: by group (patient), its cases' probabilities are made one, and a group is
+	                      positive where any of its cases is */
+	int aggregate;     /* enum hilum_aggregate. Auto: by hilum_eval of a model's own test part, the one with the
+	                      largest ROC-AUC on its validation part; otherwise the mean */
+	double prevalence; /* share of positives where the model would be used, for PPV and NPV; 0: not stated */
+	int64_t resamples; /* draws of groups behind the 95 % intervals; 0: no intervals */
+	int64_t seed;      /* of the draws */
+};
+HILUM_API extern const struct hilum_option hilum_score_option_table[];
+
 struct hilum_eval_options {
 	const char *data;  /* folder or CSV manifest */
 	const char *split; /* "train", "val", "test", "all"; NULL: test on the run's own data set, otherwise all */
@@ -272,6 +287,7 @@ struct hilum_eval_options {
 	int64_t threads;
 	int precision;
 	int64_t batch;
+	struct hilum_score_options scoring;
 };
 HILUM_API extern const struct hilum_option hilum_eval_option_table[];
 
@@ -279,13 +295,18 @@ HILUM_API extern const struct hilum_option hilum_eval_option_table[];
 HILUM_API enum hilum_status hilum_eval(const struct hilum_model *model, const struct hilum_eval_options *options,
                                        struct hilum_scores **out, struct hilum_error *error);
 
-/* Scores any table of labels and probabilities: label,probability[,group] (label 0 or 1) or label,p_CLASS,... */
-HILUM_API enum hilum_status hilum_score_file(const char *path, struct hilum_scores **out, struct hilum_error *error);
+/* Scores any table of labels and probabilities: label,probability[,group] (label 0 or 1) or label,p_CLASS,... NULL
+ * options are the defaults. */
+HILUM_API enum hilum_status hilum_score_file(const char *path, const struct hilum_score_options *options,
+                                             struct hilum_scores **out, struct hilum_error *error);
 
 HILUM_API void hilum_scores_free(struct hilum_scores *scores);
 
 /* A figure by its JSON name ("auc", "log_loss", ...), positive class or macro average; NaN where it is undefined. */
 HILUM_API double hilum_scores_get(const struct hilum_scores *scores, const char *name);
+
+/* The 95 % interval of a figure, or false (and *low, *high untouched) where it has none. */
+HILUM_API bool hilum_scores_interval(const struct hilum_scores *scores, const char *name, double *low, double *high);
 
 enum hilum_output { HILUM_OUTPUT_TEXT, HILUM_OUTPUT_JSON };
 

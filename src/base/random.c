@@ -120,7 +120,7 @@ static double ratio(double x, const double over[8], const double under[8])
 
 /* The normal quantile by Wichura, algorithm AS 241 (PPND16), 1988: about 1 part in 10^16. One draw of 53 bits gives one
  * normal, so that the place in the stream never depends on the values drawn. */
-static double quantile(double p)
+double hl_normal_quantile(double p)
 {
 	static const double a[8] = {3.3871328727963666080e0, 1.3314166789178437745e2, 1.9715909503065514427e3,
 	                            1.3731693765509461125e4, 4.5921953931549871457e4, 6.7265770927008700853e4,
@@ -166,7 +166,7 @@ static double quantile(double p)
 double hl_random_normal(struct hl_random *random)
 {
 	/* The middle of each of 2^52 cells: never 0 or 1, and exact. */
-	return quantile(((double)(bits53(random) >> 1) + 0.5) * 0x1p-52);
+	return hl_normal_quantile(((double)(bits53(random) >> 1) + 0.5) * 0x1p-52);
 }
 
 void hl_random_shuffle(struct hl_random *random, uint32_t *items, uint32_t count)

@@ -12,6 +12,12 @@
  * average_precision  average_precision_score (no interpolation); 0 where there is no positive case
  * brier              brier_score_loss; with more classes the mean over cases of the sum of squares (Brier 1950)
  *
+ * Two classes only, NaN with more of them or one in the table:
+ * sensitivity_at_specificity_90 (95)  the largest sensitivity of all thresholds (p >= t) whose specificity is at least
+ *                                     0.90 (0.95), both in this table, without interpolation; and the reverse
+ * ppv, npv                            predictive values of the answers at 0.5 where hl_table.prevalence of all have
+ *                                     class 1 (Bayes); NaN where no prevalence is stated
+ *
  * With more than two classes sensitivity, specificity, precision, f1, auc (one against the rest) and average_precision
  * are unweighted means over all classes of the table. */
 #ifndef HL_EVAL_METRICS_H
@@ -27,6 +33,7 @@ struct hl_table {
 	const char *const *names; /* of classes */
 	const char *const *id;    /* of cases, or NULL: numbered */
 	const char *const *group; /* of cases, or NULL */
+	double prevalence;        /* stated share of class 1 where the model would be used; 0: none */
 };
 
 #define HL_METRICS_CLASSES_MAX 64
@@ -38,12 +45,15 @@ struct hl_metrics {
 	size_t n;
 	int32_t classes;
 	double log_loss, accuracy, balanced_accuracy, sensitivity, specificity, precision, f1, mcc, auc,
-	    average_precision, brier;
+	    average_precision, brier, sensitivity_at_specificity_90, sensitivity_at_specificity_95,
+	    specificity_at_sensitivity_90, specificity_at_sensitivity_95, ppv, npv;
 	/* The same figures of a model that knows only how frequent each class is: predicts the majority (the first on
 	 * ties), with the observed frequencies as probabilities. */
 	double baseline_log_loss, baseline_accuracy, baseline_balanced_accuracy, baseline_sensitivity,
 	    baseline_specificity, baseline_precision, baseline_f1, baseline_mcc, baseline_auc,
-	    baseline_average_precision, baseline_brier;
+	    baseline_average_precision, baseline_brier, baseline_sensitivity_at_specificity_90,
+	    baseline_sensitivity_at_specificity_95, baseline_specificity_at_sensitivity_90,
+	    baseline_specificity_at_sensitivity_95, baseline_ppv, baseline_npv;
 	int64_t confusion[HL_METRICS_CLASSES_MAX][HL_METRICS_CLASSES_MAX]; /* rows actual, columns predicted */
 	struct hl_class_metrics {
 		int64_t count;
@@ -56,12 +66,17 @@ struct hl_figure {
 	const char *name, *title; /* "log_loss", "log loss" */
 	size_t offset, baseline;  /* of the two doubles in struct hl_metrics */
 	bool less_is_better;
+	bool sought;        /* at a threshold sought in the table itself; two classes only */
+	bool of_prevalence; /* where one is stated; two classes only */
 };
 extern const struct hl_figure hl_figures[];
 double hl_figure_get(const struct hl_metrics *metrics, size_t offset);
 
 /* Probabilities must be finite and in [0, 1] (rows of more than two classes: sum to 1 within 1e-3), labels in range. */
 enum hilum_status hl_metrics_compute(const struct hl_table *table, struct hl_metrics *out, struct hilum_error *error);
+
+/* What hl_metrics_compute refuses. */
+enum hilum_status hl_table_check(const struct hl_table *table, struct hilum_error *error);
 
 /* The class that case i is called, and the probability given to a class. */
 int32_t hl_table_predicted(const struct hl_table *table, size_t i);

@@ -138,7 +138,8 @@ static enum hilum_status parse_row(const struct hl_csv *csv, const struct column
 	return HILUM_OK;
 }
 
-static enum hilum_status score_csv(const struct hl_csv *csv, struct hilum_scores **out, struct hilum_error *error)
+static enum hilum_status score_csv(const struct hl_csv *csv, const struct hilum_score_options *scoring,
+                                   struct hilum_scores **out, struct hilum_error *error)
 {
 	struct columns columns;
 	enum hilum_status status = find_columns(csv, &columns, error);
@@ -171,7 +172,7 @@ static enum hilum_status score_csv(const struct hl_csv *csv, struct hilum_scores
 		                         .names = names,
 		                         .id = columns.id < 0 ? NULL : id,
 		                         .group = columns.group < 0 ? NULL : group};
-		status = hl_scores_from_table(&table, out, error);
+		status = hl_scores_from_table(&table, scoring, out, error);
 	}
 	hl_free(group);
 	hl_free(id);
@@ -180,13 +181,14 @@ static enum hilum_status score_csv(const struct hl_csv *csv, struct hilum_scores
 	return status;
 }
 
-enum hilum_status hilum_score_file(const char *path, struct hilum_scores **out, struct hilum_error *error)
+enum hilum_status hilum_score_file(const char *path, const struct hilum_score_options *options,
+                                   struct hilum_scores **out, struct hilum_error *error)
 {
 	struct hl_csv csv;
 	enum hilum_status status = hl_csv_read(path, &csv, error);
 	if (status)
 		return status;
-	status = score_csv(&csv, out, error);
+	status = score_csv(&csv, options, out, error);
 	hl_csv_free(&csv);
 	return status ? hl_prefix(error, status, "%s", path) : HILUM_OK;
 }

@@ -1,7 +1,9 @@
 /* Scores: a table with its metrics, printable. Public as struct hilum_scores. */
 #ifndef HL_EVAL_SCORES_H
 #define HL_EVAL_SCORES_H
-#include "eval/metrics.h"
+#include "eval/aggregate.h"
+#include "eval/confidence.h"
+#include "eval/delong.h"
 
 struct hl_dataset;
 struct hl_predictions;
@@ -10,16 +12,40 @@ struct hilum_scores {
 	struct hl_metrics metrics;
 	struct hl_table table; /* owned copies */
 	size_t groups;         /* different ones; 0 where none were given */
+	struct hl_interval interval[HL_FIGURES];
+	int64_t resamples;         /* behind them; 0: there are none */
+	struct hl_delong delong;   /* of single cases of two classes; otherwise NaN */
+	const char *aggregate;     /* how cases were made into groups: "mean", ...; NULL: they were not */
+	bool chosen_on_validation; /* that way */
+	size_t cases;              /* that were made into groups; 0: they were not */
 	size_t unreadable;
 	char part[16]; /* "test", "all", ...; empty when scored from a table */
 };
 
-/* Copies what it needs. Groups are kept where the data set was given some. */
+/* The entries of hilum_score_option_table, at a member of that type in any structure; an option table's OPTION(place,
+ * name, kind, ...) must be defined. */
+#define HL_SCORE_OPTIONS(at)                                                                                           \
+	OPTION(at by, "by", CHOICE, .choices = hl_bys, .initial = "case",                                              \
+	       .help = "score every case, or every group (patient) as one"),                                           \
+	    OPTION(at aggregate, "aggregate", CHOICE, .choices = hl_aggregates, .initial = "auto",                     \
+	           .help = "with --by group, how the probabilities of a group's cases become one; auto: on a model's " \
+	                   "own test part the way with the largest ROC-AUC on its validation part, otherwise mean"),   \
+	    OPTION(at prevalence, "prevalence", REAL, .minimum = 0, .maximum = 1, .initial = "0", .value = "SHARE",    \
+	           .help = "share of positives where the model would be used: PPV, NPV and the decision curve are "    \
+	                   "computed for it; 0 means not stated"),                                                     \
+	    OPTION(at resamples, "resamples", INT, .minimum = 0, .maximum = HL_RESAMPLES_MOST, .initial = "2000",      \
+	           .value = "N", .help = "draws of groups behind the 95 % intervals, 100 or more; 0: no intervals"),   \
+	    OPTION(at seed, "seed", INT, .minimum = 0, .maximum = 9007199254740992, .initial = "1", .value = "N",      \
+	           .help = "of those draws")
+extern const char *const hl_bys[]; /* "case", "group" */
+
+/* Copies what it needs. Groups are kept where the data set was given some. NULL scoring: the defaults. */
 enum hilum_status hl_scores_from_predictions(const struct hl_dataset *dataset, const struct hl_predictions *predictions,
-                                             const char *part, struct hilum_scores **out, struct hilum_error *error);
+                                             const char *part, const struct hilum_score_options *scoring,
+                                             struct hilum_scores **out, struct hilum_error *error);
 /* The same from any table. */
-enum hilum_status hl_scores_from_table(const struct hl_table *table, struct hilum_scores **out,
-                                       struct hilum_error *error);
+enum hilum_status hl_scores_from_table(const struct hl_table *table, const struct hilum_score_options *scoring,
+                                       struct hilum_scores **out, struct hilum_error *error);
 /* One JSON object on one line as a new string (hl_free), or NULL without memory. */
 char *hl_scores_json(const struct hilum_scores *scores);
 /* path,label,probability,group (binary; label 0/1) or path,label,p_CLASS...,group. Probabilities with 17 digits. */

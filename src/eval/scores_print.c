@@ -64,7 +64,10 @@ static void put_figure(FILE *file, double value, int width)
 static void print_heading(const struct hilum_scores *scores, FILE *file)
 {
 	const struct hl_metrics *metrics = &scores->metrics;
-	fprintf(file, "%zu case%s", metrics->n, metrics->n == 1 ? "" : "s");
+	const char *kind = scores->aggregate ? "group" : "case";
+	fprintf(file, "%zu %s%s", metrics->n, kind, metrics->n == 1 ? "" : "s");
+	if (scores->aggregate)
+		fprintf(file, " of %zu case%s", scores->cases, scores->cases == 1 ? "" : "s");
 	if (scores->part[0])
 		fprintf(file, ", part: %s", scores->part);
 	fputs(" (", file);
@@ -75,6 +78,9 @@ static void print_heading(const struct hilum_scores *scores, FILE *file)
 		fprintf(file, ": %lld", (long long)metrics->per_class[c].count);
 	}
 	fputs(")\n", file);
+	if (scores->aggregate)
+		fprintf(file, "A group's probability is the %s of its cases'%s.\n", scores->aggregate,
+		        scores->chosen_on_validation ? ", the way that was best on the validation part" : "");
 	if (scores->groups && scores->groups < metrics->n)
 		fprintf(file, "%zu cases in %zu group%s; neighbours of one patient are not independent\n", metrics->n,
 		        scores->groups, scores->groups == 1 ? "" : "s");
@@ -83,41 +89,103 @@ static void print_heading(const struct hilum_scores *scores, FILE *file)
 		        scores->unreadable == 1 ? "" : "s", scores->unreadable == 1 ? "is" : "are");
 }
 
+static void print_interval(FILE *file, struct hl_interval interval)
+{
+	if (isnan(interval.low)) {
+		fprintf(file, "   %-16s", "        -");
+		return;
+	}
+	put_figure(file, interval.low, 9);
+	fputs(" to ", file);
+	put_figure(file, interval.high, 6);
+}
+
+static void print_row(const struct hilum_scores *scores, const struct hl_figure *figure, FILE *file)
+{
+	char title[64];
+	snprintf(title, sizeof(title), "%s%s", figure->title, figure->less_is_better ? " (less is better)" : "");
+	fprintf(file, "%-32s", title);
+	put_figure(file, hl_figure_get(&scores->metrics, figure->offset), 10);
+	if (scores->resamples)
+		print_interval(file, scores->interval[figure - hl_figures]);
+	put_figure(file, hl_figure_get(&scores->metrics, figure->baseline), 12);
+	fputc('\n', file);
+}
+
+static void print_points(const struct hilum_scores *scores, FILE *file)
+{
+	if (scores->metrics.classes != 2 || isnan(scores->metrics.sensitivity_at_specificity_90))
+		return;
+	fputs("At thresholds sought in this very table:\n", file);
+	for (const struct hl_figure *figure = hl_figures; figure->name; figure++)
+		if (figure->sought)
+			print_row(scores, figure, file);
+	if (!(scores->table.prevalence > 0))
+		return;
+	fprintf(file, "At the threshold 0.5, where %.4g %% of all are positive:\n", 100 * scores->table.prevalence);
+	for (const struct hl_figure *figure = hl_figures; figure->name; figure++)
+		if (figure->of_prevalence)
+			print_row(scores, figure, file);
+}
+
+/* Where the intervals come from, and what they do not know. */
+static void print_trust(const struct hilum_scores *scores, FILE *file)
+{
+	struct hl_interval delong = hl_delong_interval(scores->delong.auc[0], scores->delong.variance[0]);
+	if (!isnan(delong.low))
+		fprintf(file, "The ROC-AUC's interval by DeLong: %.4f to %.4f.\n", delong.low, delong.high);
+	if (scores->resamples && scores->groups)
+		fprintf(file, "Intervals: %lld draws of whole groups out of %zu.\n", (long long)scores->resamples,
+		        scores->groups);
+	else if (scores->resamples)
+		fprintf(file,
+		        "Intervals: %lld draws of cases. No groups were given, so every case is taken as\n"
+		        "independent; where there are several of one patient, the intervals are too narrow.\n",
+		        (long long)scores->resamples);
+}
+
 static void print_figures(const struct hilum_scores *scores, FILE *file)
 {
-	const struct hl_metrics *metrics = &scores->metrics;
-	fprintf(file, "\n%-30s%12s%12s\n", "", "score", "baseline");
-	for (const struct hl_figure *figure = hl_figures; figure->name; figure++) {
-		double value = hl_figure_get(metrics, figure->offset), base = hl_figure_get(metrics, figure->baseline);
-		fprintf(file, "%-30s", figure->title);
-		put_figure(file, value, 12);
-		put_figure(file, base, 12);
-		fputs(figure->less_is_better ? "   (less is better)\n" : "\n", file);
-	}
+	fprintf(file, "\n%-32s%10s%s%12s\n", "", "score", scores->resamples ? "   95 % interval   " : "", "baseline");
+	for (const struct hl_figure *figure = hl_figures; figure->name; figure++)
+		if (!figure->sought && !figure->of_prevalence)
+			print_row(scores, figure, file);
+	print_points(scores, file);
 	fputs("The baseline knows only how frequent each class is: it always answers the majority.\n", file);
-	if (metrics->classes > 2)
+	if (scores->metrics.classes > 2)
 		fputs("Sensitivity, specificity, precision, F1, ROC-AUC and PR-AUC are means over the classes.\n",
 		      file);
+	print_trust(scores, file);
+}
+
+static void print_names(const char *before, const char *const *name, int count, const char *after, FILE *file)
+{
+	if (count == 0)
+		return;
+	fputs(before, file);
+	for (int i = 0; i < count; i++)
+		fprintf(file, "%s%s", i == 0 ? "" : i == count - 1 ? " and " : ", ", name[i]);
+	fputs(after, file);
 }
 
 /* What a figure beside its baseline means, said in words so that nobody has to know. */
 static void print_verdict(const struct hilum_scores *scores, FILE *file)
 {
+	static const int shown[] = {HL_LOG_LOSS, HL_ACCURACY, HL_AUC};
 	const struct hl_metrics *metrics = &scores->metrics;
-	const char *name[3];
-	int count = 0;
-	if (metrics->log_loss >= metrics->baseline_log_loss)
-		name[count++] = "log loss";
-	if (metrics->accuracy <= metrics->baseline_accuracy)
-		name[count++] = "accuracy";
-	if (!isnan(metrics->auc) && metrics->auc <= metrics->baseline_auc)
-		name[count++] = "ROC-AUC";
-	if (count) {
-		fputs("Not better than the baseline in ", file);
-		for (int i = 0; i < count; i++)
-			fprintf(file, "%s%s", i == 0 ? "" : i == count - 1 ? " and " : ", ", name[i]);
-		fputs(".\n", file);
+	const char *worse[3], *open[3];
+	int worses = 0, opens = 0;
+	for (int i = 0; i < 3; i++) {
+		const struct hl_figure *figure = &hl_figures[shown[i]];
+		struct hl_interval interval = scores->interval[shown[i]];
+		double value = hl_figure_get(metrics, figure->offset), base = hl_figure_get(metrics, figure->baseline);
+		if (figure->less_is_better ? value >= base : value <= base)
+			worse[worses++] = figure->title;
+		else if (figure->less_is_better ? interval.high >= base : interval.low <= base)
+			open[opens++] = figure->title;
 	}
+	print_names("Not better than the baseline in ", worse, worses, ".\n", file);
+	print_names("Better than the baseline, but not by more than chance may do, in ", open, opens, ".\n", file);
 	for (int32_t c = 0; c < metrics->classes; c++)
 		if (metrics->per_class[c].count == 0) {
 			fputs("No case of class ", file);

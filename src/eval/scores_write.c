@@ -11,6 +11,7 @@
 #include <stdlib.h>
 
 #define CSV_BYTES_MAX ((size_t)1 << 30)
+#define CURVE_POINTS 99
 
 /* JSON has no NaN: an undefined figure is null. */
 static json_t *number(double value)
@@ -18,12 +19,23 @@ static json_t *number(double value)
 	return isfinite(value) ? json_real(value) : json_null();
 }
 
-static void put_figures(json_t *root, const struct hl_metrics *metrics)
+/* [low, high] */
+static json_t *pair(struct hl_interval interval)
 {
+	return isnan(interval.low) ? json_null() : json_pack("[f,f]", interval.low, interval.high);
+}
+
+static void put_figures(json_t *root, const struct hilum_scores *scores)
+{
+	const struct hl_metrics *metrics = &scores->metrics;
+	char name[64];
 	for (const struct hl_figure *figure = hl_figures; figure->name; figure++)
 		json_object_set_new(root, figure->name, number(hl_figure_get(metrics, figure->offset)));
 	for (const struct hl_figure *figure = hl_figures; figure->name; figure++) {
-		char name[64];
+		snprintf(name, sizeof(name), "%s_interval", figure->name);
+		json_object_set_new(root, name, pair(scores->interval[figure - hl_figures]));
+	}
+	for (const struct hl_figure *figure = hl_figures; figure->name; figure++) {
 		snprintf(name, sizeof(name), "baseline_%s", figure->name);
 		json_object_set_new(root, name, number(hl_figure_get(metrics, figure->baseline)));
 	}
@@ -75,11 +87,60 @@ static json_t *per_class(const struct hilum_scores *scores)
 	return list;
 }
 
+static json_t *resampling(const struct hilum_scores *scores)
+{
+	if (scores->resamples == 0)
+		return json_null();
+	return json_pack("{s:f,s:s,s:I,s:b}", "level", 0.95, "method", "cluster bootstrap", "resamples",
+	                 (json_int_t)scores->resamples, "independent_cases", scores->groups == 0);
+}
+
+static json_t *delong(const struct hilum_scores *scores)
+{
+	double variance = scores->delong.variance[0];
+	if (isnan(variance))
+		return json_null();
+	return json_pack("{s:o,s:o}", "variance", number(variance), "interval",
+	                 pair(hl_delong_interval(scores->delong.auc[0], variance)));
+}
+
+/* Net benefit (Vickers and Elkin, Med. Decis. Making 26, 2006) of calling positive what has a probability of at least
+ * t, and of calling everybody positive, for t from 0.01 to 0.99: true positives less false ones at the odds of t, as a
+ * share of all cases. Where a prevalence is stated, both kinds are weighted to it. */
+static json_t *decision_curve(const struct hl_table *table, const struct hl_metrics *metrics)
+{
+	json_t *curve = json_object(), *threshold = json_array(), *benefit = json_array(), *all = json_array();
+	double positives = (double)metrics->per_class[1].count, negatives = (double)metrics->per_class[0].count;
+	double share = table->prevalence > 0 ? table->prevalence : positives / (double)table->n;
+	int64_t hits[CURVE_POINTS + 1] = {0}, alarms[CURVE_POINTS + 1] = {0};
+	for (size_t i = 0; i < table->n; i++) {
+		int last = 0; /* thresholds that it reaches: 1/100, 2/100, ... last/100 */
+		while (last < CURVE_POINTS && table->probability[i] >= (last + 1) / (CURVE_POINTS + 1.0))
+			last++;
+		(table->label[i] == 1 ? hits : alarms)[last]++;
+	}
+	for (int k = CURVE_POINTS - 1; k >= 0; k--) {
+		hits[k] += hits[k + 1];
+		alarms[k] += alarms[k + 1];
+	}
+	for (int k = 1; k <= CURVE_POINTS; k++) {
+		double t = k / (CURVE_POINTS + 1.0), odds = t / (1 - t);
+		double sensitivity = (double)hits[k] / positives, rate = (double)alarms[k] / negatives;
+		json_array_append_new(threshold, json_real(t));
+		json_array_append_new(benefit, number(share * sensitivity - (1 - share) * rate * odds));
+		json_array_append_new(all, number(share - (1 - share) * odds));
+	}
+	json_object_set_new(curve, "threshold", threshold);
+	json_object_set_new(curve, "net_benefit", benefit);
+	json_object_set_new(curve, "net_benefit_of_all", all);
+	return curve;
+}
+
 char *hl_scores_json(const struct hilum_scores *scores)
 {
 	json_t *root = json_object(), *classes = json_array();
 	json_object_set_new(root, "n", json_integer((json_int_t)scores->metrics.n));
-	put_figures(root, &scores->metrics);
+	put_figures(root, scores);
 	json_object_set_new(root, "confusion", confusion(&scores->metrics));
 	for (int32_t c = 0; c < scores->metrics.classes; c++)
 		json_array_append_new(classes, text(scores->table.names[c]));
@@ -87,6 +148,17 @@ char *hl_scores_json(const struct hilum_scores *scores)
 	if (scores->metrics.classes > 2)
 		json_object_set_new(root, "per_class", per_class(scores));
 	json_object_set_new(root, "groups", scores->groups ? json_integer((json_int_t)scores->groups) : json_null());
+	json_object_set_new(root, "intervals", resampling(scores));
+	json_object_set_new(root, "delong", delong(scores));
+	json_object_set_new(root, "by", json_string(scores->aggregate ? "group" : "case"));
+	json_object_set_new(root, "aggregate", scores->aggregate ? json_string(scores->aggregate) : json_null());
+	json_object_set_new(root, "aggregate_chosen_on_validation", json_boolean(scores->chosen_on_validation));
+	json_object_set_new(root, "prevalence",
+	                    scores->table.prevalence > 0 ? json_real(scores->table.prevalence) : json_null());
+	bool curve = scores->metrics.classes == 2 && scores->metrics.per_class[0].count > 0 &&
+	             scores->metrics.per_class[1].count > 0;
+	json_object_set_new(root, "decision_curve",
+	                    curve ? decision_curve(&scores->table, &scores->metrics) : json_null());
 	json_object_set_new(root, "unreadable", json_integer((json_int_t)scores->unreadable));
 	json_object_set_new(root, "part", scores->part[0] ? text(scores->part) : json_null());
 	json_object_set_new(root, "research_use_only", json_true());

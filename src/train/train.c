@@ -369,7 +369,7 @@ static enum hilum_status score(struct training *training, const struct hilum_mod
 	                                      material->count[HL_PART_TEST], &how, &predictions, error);
 	if (status)
 		return status;
-	status = hl_scores_from_predictions(material->dataset, &predictions, "test", out, error);
+	status = hl_scores_from_predictions(material->dataset, &predictions, "test", NULL, out, error);
 	hl_predictions_free(&predictions);
 	return status;
 }

@@ -36,7 +36,7 @@ static enum hilum_status score(const char *text, struct hilum_scores **out, stru
 	assert_non_null(file);
 	fputs(text, file);
 	fclose(file);
-	return hilum_score_file(path, out, error);
+	return hilum_score_file(path, NULL, out, error);
 }
 
 static struct hilum_scores *scored(const char *text)
@@ -182,7 +182,7 @@ static void refused(void **state)
 		if (!strstr(error.message, cases[i].says) || !strstr(error.message, path))
 			fail_msg("table %zu: %s", i, error.message);
 	}
-	assert_int_equal(hilum_score_file("/nonexistent/table.csv", &(struct hilum_scores *){NULL}, NULL),
+	assert_int_equal(hilum_score_file("/nonexistent/table.csv", NULL, &(struct hilum_scores *){NULL}, NULL),
 	                 HILUM_ERROR_IO);
 }
 
@@ -241,13 +241,13 @@ static void round_trip(int32_t classes)
 	                                     .probability = classes == 2 ? probability : three,
 	                                     .unreadable = 1};
 	struct hilum_scores *scores, *again;
-	assert_int_equal(hl_scores_from_predictions(&dataset, &predictions, "test", &scores, NULL), HILUM_OK);
+	assert_int_equal(hl_scores_from_predictions(&dataset, &predictions, "test", NULL, &scores, NULL), HILUM_OK);
 	assert_int_equal(scores->metrics.n, 2);
 	assert_int_equal(scores->unreadable, 1);
 	assert_int_equal(scores->groups, 2);
 	assert_string_equal(scores->part, "test");
 	assert_int_equal(hl_scores_write_predictions(scores, path, NULL), HILUM_OK);
-	assert_int_equal(hilum_score_file(path, &again, NULL), HILUM_OK);
+	assert_int_equal(hilum_score_file(path, NULL, &again, NULL), HILUM_OK);
 	assert_memory_equal(&again->metrics, &scores->metrics, sizeof(scores->metrics));
 	assert_string_equal(again->table.id[0], "x,1.png");
 	assert_string_equal(again->table.group[1], "g2");
@@ -256,7 +256,7 @@ static void round_trip(int32_t classes)
 	hilum_scores_free(again);
 	hilum_scores_free(scores);
 	dataset.class_count = 5 - classes;
-	assert_int_equal(hl_scores_from_predictions(&dataset, &predictions, "test", &scores, NULL), HILUM_ERROR_DATA);
+	assert_int_equal(hl_scores_from_predictions(&dataset, &predictions, "test", NULL, &scores, NULL), HILUM_ERROR_DATA);
 }
 
 static void predictions_round_trip(void **state)
@@ -274,7 +274,7 @@ static void without_memory(void **state)
 	for (int64_t i = 0; i < 1000; i++) {
 		struct hilum_scores *scores = NULL;
 		hl_memory_fail_after(i);
-		enum hilum_status status = hilum_score_file(path, &scores, NULL);
+		enum hilum_status status = hilum_score_file(path, NULL, &scores, NULL);
 		hl_memory_fail_after(-1);
 		if (!status) {
 			assert_true(i > 10);

@@ -458,7 +458,7 @@ static void eval_predictions(void **state)
 	scores = evaluated(model, &options);
 	assert_int_equal(scores->metrics.n, 2 * PER_CLASS);
 	assert_int_equal(scores->unreadable, 1);
-	assert_int_equal(hilum_score_file(options.predictions, &again, NULL), HILUM_OK);
+	assert_int_equal(hilum_score_file(options.predictions, NULL, &again, NULL), HILUM_OK);
 	assert_memory_equal(&scores->metrics, &again->metrics, sizeof(scores->metrics));
 	hilum_scores_free(again);
 	hilum_scores_free(scores);
