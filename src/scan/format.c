@@ -8,7 +8,7 @@
 #include "base/memory.h"
 
 const struct hl_format *const hl_formats[] = {&hl_format_jpeg,  &hl_format_png,       &hl_format_tiff,
-                                              &hl_format_nifti, &hl_format_metaimage, NULL};
+                                              &hl_format_nifti, &hl_format_metaimage, &hl_format_dicom, NULL};
 
 static const struct hl_format *detect(const uint8_t *bytes, size_t length)
 {
@@ -16,6 +16,11 @@ static const struct hl_format *detect(const uint8_t *bytes, size_t length)
 		if (hl_formats[i]->detect(bytes, length))
 			return hl_formats[i];
 	return NULL;
+}
+
+bool hl_scan_is_known(const uint8_t *bytes, size_t length)
+{
+	return detect(bytes, length) != NULL;
 }
 
 /* What a driver hands over must be a volume that hl_volume_init could have made. */

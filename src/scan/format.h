@@ -21,7 +21,8 @@ struct hl_format {
 	                                 size_t voxels_length, struct hl_volume *out, struct hilum_error *error);
 };
 
-extern const struct hl_format hl_format_jpeg, hl_format_png, hl_format_tiff, hl_format_nifti, hl_format_metaimage;
+extern const struct hl_format hl_format_jpeg, hl_format_png, hl_format_tiff, hl_format_nifti, hl_format_metaimage,
+    hl_format_dicom;
 
 extern const struct hl_format *const hl_formats[]; /* NULL-terminated */
 
@@ -35,6 +36,8 @@ enum hilum_status hl_scan_companion(const uint8_t *bytes, size_t length, char na
                                     struct hilum_error *error);
 enum hilum_status hl_scan_decode_both(const uint8_t *bytes, size_t length, const uint8_t *voxels, size_t voxels_length,
                                       struct hl_volume *out, struct hilum_error *error);
+/* Whether a file's first bytes are those of a format. */
+bool hl_scan_is_known(const uint8_t *bytes, size_t length);
 /* Whether a file's name ends in an extension that some format claims (case-insensitive). */
 bool hl_scan_has_extension(const char *path);
 

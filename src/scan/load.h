@@ -16,6 +16,7 @@ enum hl_finding_kind {
 	HL_FINDING_DUPLICATE,      /* the same slice more than once */
 	HL_FINDING_CONFLICT,       /* different slices at the same place */
 	HL_FINDING_ACQUISITIONS,   /* several acquisitions in one series */
+	HL_FINDING_REFERENCE,      /* a frame of reference for every slice */
 	HL_FINDING_GAP,            /* slices missing */
 	HL_FINDING_IRREGULAR,      /* unequal distances */
 	HL_FINDING_SPARSE,         /* slices thinner than half their distance */
@@ -32,8 +33,9 @@ enum hl_finding_kind {
 	HL_FINDING_KIND_COUNT
 };
 
-/* Noticed: nothing had to be done. Repaired: the volume is right. Forced: it would have been refused. */
-enum hl_finding_grade { HL_FINDING_NOTICED, HL_FINDING_REPAIRED, HL_FINDING_FORCED };
+/* Noticed: nothing had to be done. Repaired: the volume is right. Forced: it would have been refused. Refused: it was.
+ */
+enum hl_finding_grade { HL_FINDING_NOTICED, HL_FINDING_REPAIRED, HL_FINDING_FORCED, HL_FINDING_REFUSED };
 
 struct hl_finding {
 	enum hl_finding_kind kind;

@@ -1,0 +1,424 @@
+#include "scan/load.h"
+
+#include <string.h>
+
+#include "base/memory.h"
+#include "scan/dicom/directory.h"
+#include "scan/format.h"
+#include "scan/load_heads.h"
+#include "scan/series.h"
+
+/* A stack of so many slices is a scan; one of no more than FEW beside it is none that anybody would mean. */
+enum { MANY = 16, FEW = 3 };
+
+struct work {
+	const struct hl_file *files;
+	size_t count;
+	struct hl_load_options options;
+	struct hl_head *heads;
+	struct hl_slice *slices;
+	int32_t slice_count;
+	struct hl_series series;
+	struct hl_findings *findings;
+};
+
+static void free_work(struct work *work)
+{
+	hl_heads_free(work->heads, work->count);
+	hl_free(work->slices);
+	hl_series_free(&work->series);
+}
+
+/* ---- from files to stacks ---- */
+
+static enum hilum_status list_slices(struct work *work, struct hilum_error *error)
+{
+	int64_t frames = 0;
+
+	for (size_t i = 0; i < work->count; i++)
+		frames += work->heads[i].kind == HL_HEAD_DICOM ? work->heads[i].dicom.frames : 0;
+	if (frames > (int64_t)HL_LOAD_FILES_MAX * 4)
+		return hl_fail(error, HILUM_ERROR_LIMIT, "%lld slices", (long long)frames);
+	work->slices = hl_alloc((size_t)(frames ? frames : 1), sizeof(*work->slices));
+	if (!work->slices)
+		return hl_fail_memory(error, (size_t)frames * sizeof(*work->slices), "slices");
+	for (size_t i = 0; i < work->count; i++) {
+		const struct hl_head *head = &work->heads[i];
+		for (int32_t k = 0; head->kind == HL_HEAD_DICOM && k < head->dicom.frames; k++)
+			work->slices[work->slice_count++] =
+			    (struct hl_slice){.dicom = &head->dicom, .frame = k, .file = (int32_t)i};
+	}
+	return HILUM_OK;
+}
+
+static enum hilum_status check_damaged(const struct work *work, struct hilum_error *error)
+{
+	int32_t damaged = 0;
+	const struct hilum_error *first = NULL;
+
+	for (size_t i = 0; i < work->count; i++)
+		if (work->heads[i].kind == HL_HEAD_DAMAGED) {
+			first = damaged++ ? first : &work->heads[i].error;
+		}
+	if (damaged == 0)
+		return HILUM_OK;
+	hl_findings_note(work->findings, HL_FINDING_UNREADABLE,
+	                 work->options.force ? HL_FINDING_FORCED : HL_FINDING_REFUSED, damaged,
+	                 "%d files cannot be read%s", damaged, work->options.force ? ": left out" : "");
+	return work->options.force ? HILUM_OK : hl_fail(error, first->code, "%s", first->message);
+}
+
+/* Heads, slices, stacks. */
+static enum hilum_status find_stacks(struct work *work, struct hilum_error *error)
+{
+	int32_t others = 0;
+	enum hilum_status status = hl_heads_read(work->files, work->count, work->options.threads, &work->heads, error);
+
+	if (!status)
+		status = check_damaged(work, error);
+	if (!status)
+		status = list_slices(work, error);
+	if (!status && work->slice_count > 0)
+		status = hl_series_group(work->slices, work->slice_count, &work->series, error);
+	if (status || work->slice_count == 0)
+		return status;
+	for (size_t i = 0; i < work->count; i++)
+		others += work->heads[i].kind <= HL_HEAD_SCAN ||
+		          (work->heads[i].kind == HL_HEAD_DICOM && !work->heads[i].dicom.has_pixels);
+	if (others > 0)
+		hl_findings_note(work->findings, HL_FINDING_OTHER_FILES, HL_FINDING_NOTICED, others,
+		                 "%d files that hold no slices left out", others);
+	if (work->series.localisers > 0)
+		hl_findings_note(work->findings, HL_FINDING_LOCALISER, HL_FINDING_NOTICED, work->series.localisers,
+		                 "%d localisers left out", work->series.localisers);
+	if (work->series.strays > 0)
+		hl_findings_note(work->findings, HL_FINDING_STRAY, HL_FINDING_NOTICED, work->series.strays,
+		                 "%d slices of another orientation, size or place left out", work->series.strays);
+	return HILUM_OK;
+}
+
+/* ---- which of several ---- */
+
+static bool is_ct(const struct work *work, int32_t which)
+{
+	return !*hl_dicom_not_ct(work->slices[work->series.stack[which].slice[0]].dicom);
+}
+
+/* Whether a stack can be laid out without force. */
+static bool is_usable(const struct work *work, int32_t which)
+{
+	struct hl_layout layout = {0};
+	bool usable =
+	    hl_series_layout(work->slices, &work->series.stack[which], false, &layout, NULL, NULL) == HILUM_OK;
+
+	hl_layout_free(&layout);
+	return usable;
+}
+
+static enum hilum_status fail_several(const struct work *work, const bool *candidate, int32_t candidates,
+                                      struct hilum_error *error)
+{
+	char list[128] = "";
+	int32_t count = 0;
+
+	for (int32_t i = 0; i < work->series.count && count < 4; i++) {
+		const struct hl_stack *stack = &work->series.stack[i];
+		size_t used = strlen(list);
+		if (!candidate[i])
+			continue;
+		count++;
+		snprintf(list + used, sizeof(list) - used, "%s%d: %d slices%s", used ? ", " : "", i + 1, stack->count,
+		         stack->of_acquisition ? " of an acquisition" : "");
+	}
+	return hl_findings_refuse(work->findings, HL_FINDING_SEVERAL_SERIES, work->options.force, candidates, error,
+	                          "%d series to choose from (%s%s)", candidates, list,
+	                          candidates > count ? ", ..." : "");
+}
+
+/* Candidates for the series that is meant: those of CT, or all if there is none, without a few slices beside many. best
+ * is the usable one of the most slices, or else the one of the most; usable counts them. */
+static int32_t find_candidates(const struct work *work, bool *candidate, int32_t *best, int32_t *usable)
+{
+	const struct hl_series *series = &work->series;
+	int32_t candidates = 0, largest = 0;
+	bool best_usable = false;
+
+	for (int32_t i = 0; i < series->count; i++)
+		if (is_ct(work, i) && series->stack[i].count > largest)
+			largest = series->stack[i].count;
+	*best = -1;
+	*usable = 0;
+	for (int32_t i = 0; i < series->count; i++) {
+		candidate[i] = (largest == 0 || is_ct(work, i)) && (series->stack[i].count > FEW || largest < MANY);
+		if (!candidate[i])
+			continue;
+		bool sound = is_usable(work, i);
+		candidates++;
+		*usable += sound;
+		if (*best < 0 || (sound && !best_usable) ||
+		    (sound == best_usable && series->stack[i].count > series->stack[*best].count)) {
+			*best = i;
+			best_usable = sound;
+		}
+	}
+	return candidates;
+}
+
+/* The series that was asked for, or the only one that can be meant. */
+static enum hilum_status choose(const struct work *work, int32_t *chosen, struct hilum_error *error)
+{
+	bool candidate[HL_STACKS_MAX] = {false};
+	int32_t candidates, usable, count = work->series.count;
+
+	if (work->options.series > 0) {
+		if (work->options.series > count)
+			return hl_fail(error, HILUM_ERROR_ARGUMENT, "series %d of %d", work->options.series, count);
+		*chosen = work->options.series - 1;
+		return HILUM_OK;
+	}
+	if (count == 1) {
+		*chosen = 0;
+		return HILUM_OK;
+	}
+	candidates = find_candidates(work, candidate, chosen, &usable);
+	return candidates > 1 ? fail_several(work, candidate, candidates, error) : HILUM_OK;
+}
+
+/* ---- from a stack to a volume ---- */
+
+/* A stack without the slices whose files failed; false if none is left. */
+static bool drop_failed(struct hl_stack *stack, const bool *failed)
+{
+	int32_t left = 0;
+
+	for (int32_t i = 0; i < stack->count; i++)
+		if (!failed[stack->slice[i]])
+			stack->slice[left++] = stack->slice[i];
+	stack->count = left;
+	return left > 0;
+}
+
+static enum hilum_status build(struct work *work, struct hl_stack *stack, struct hl_volume *out,
+                               struct hilum_error *error)
+{
+	bool force = work->options.force;
+	bool *failed = hl_alloc((size_t)work->slice_count, sizeof(*failed));
+	struct hl_findings before = {0};
+	int32_t had = stack->count;
+	enum hilum_status status;
+
+	if (!failed)
+		return hl_fail_memory(error, (size_t)work->slice_count, "slices");
+	if (work->findings)
+		before = *work->findings;
+	for (;;) {
+		struct hl_layout layout = {0};
+		if (work->findings)
+			*work->findings = before;
+		if (stack->count < had)
+			hl_findings_note(work->findings, HL_FINDING_UNREADABLE, HL_FINDING_FORCED, had - stack->count,
+			                 "%d slices cannot be read: left out", had - stack->count);
+		status = hl_series_layout(work->slices, stack, force, &layout, work->findings, error);
+		if (!status)
+			status = hl_series_read(work->slices, work->slice_count, &layout, work->files,
+			                        work->options.threads, force, failed, out, work->findings, error);
+		hl_layout_free(&layout);
+		int32_t count = stack->count;
+		if (!status || !force || status == HILUM_ERROR_MEMORY || !drop_failed(stack, failed) ||
+		    stack->count == count)
+			break;
+	}
+	hl_free(failed);
+	return status;
+}
+
+/* ---- other formats among the files ---- */
+
+static const char *base_name(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+
+	return slash ? slash + 1 : path;
+}
+
+/* One that lies in memory, with its second file if it has one. */
+static enum hilum_status decode_other(const struct work *work, const struct hl_file *file, struct hl_volume *out,
+                                      struct hilum_error *error)
+{
+	const struct hl_file *second = NULL;
+	char name[HL_COMPANION_MAX];
+	enum hilum_status status;
+
+	if (!file->bytes)
+		return hl_scan_open(file->path, out, error);
+	status = hl_scan_companion(file->bytes, file->length, name, error);
+	for (size_t i = 0; !status && name[0] && i < work->count && !second; i++)
+		if (work->files[i].bytes && strcmp(base_name(work->files[i].name), name) == 0)
+			second = &work->files[i];
+	if (!status)
+		status = hl_scan_decode_both(file->bytes, file->length, second ? second->bytes : NULL,
+		                             second ? second->length : 0, out, error);
+	return status ? hl_prefix(error, status, "%s", file->name) : HILUM_OK;
+}
+
+static enum hilum_status load_other(const struct work *work, struct hl_volume *out, struct hilum_error *error)
+{
+	const struct hl_file *only = NULL;
+	size_t scans = 0;
+
+	for (size_t i = 0; i < work->count; i++)
+		if (work->heads[i].kind == HL_HEAD_SCAN) {
+			only = &work->files[i];
+			scans++;
+		}
+	if (scans == 1)
+		return decode_other(work, only, out, error);
+	if (scans == 0)
+		return hl_fail(error, HILUM_ERROR_FORMAT, "no scan among %zu files", work->count);
+	return hl_fail(error, HILUM_ERROR_UNSUPPORTED, "%zu pictures or scans, no DICOM series: name one of them",
+	               scans);
+}
+
+/* ---- in and out ---- */
+
+enum hilum_status hl_load_files(const struct hl_file *files, size_t count, const struct hl_load_options *options,
+                                struct hl_volume *out, struct hl_findings *findings, struct hilum_error *error)
+{
+	struct work work = {.files = files, .count = count, .findings = findings};
+	enum hilum_status status;
+	int32_t chosen = 0;
+
+	if (options)
+		work.options = *options;
+	if (findings)
+		*findings = (struct hl_findings){0};
+	status = find_stacks(&work, error);
+	if (!status && work.series.count == 0) {
+		status = load_other(&work, out, error);
+	} else if (!status) {
+		status = choose(&work, &chosen, error);
+		if (!status)
+			status = build(&work, &work.series.stack[chosen], out, error);
+		if (!status)
+			snprintf(out->format, sizeof(out->format), "DICOM");
+	}
+	free_work(&work);
+	return status;
+}
+
+/* The files that a folder or a directory stands for. names owns their paths. */
+static enum hilum_status list_files(const char *path, bool folder, struct hl_names *names, struct hl_file **files,
+                                    struct hilum_error *error)
+{
+	enum hilum_status status = folder ? hl_folder_walk(path, names, error) : hl_directory_files(path, names, error);
+
+	if (!status && names->count == 0)
+		status = hl_fail(error, HILUM_ERROR_FORMAT, "%s: no files in it", path);
+	if (status)
+		return status;
+	*files = hl_alloc(names->count, sizeof(**files));
+	if (!*files)
+		return hl_fail_memory(error, names->count * sizeof(**files), "files");
+	for (size_t i = 0; i < names->count; i++)
+		(*files)[i] = (struct hl_file){.name = names->name[i], .path = names->name[i]};
+	return HILUM_OK;
+}
+
+enum what { FOLDER, DIRECTORY, DICOM_FILE, OTHER_FILE };
+
+static enum hilum_status find_out(const char *path, enum what *what, struct hilum_error *error)
+{
+	uint8_t head[4096];
+	size_t got = 0;
+	enum hilum_status status;
+
+	*what = FOLDER;
+	if (hl_path_is_directory(path))
+		return HILUM_OK;
+	status = hl_file_peek(path, head, sizeof(head), &got, error);
+	*what = hl_dicom_is_directory(head, got) ? DIRECTORY : hl_dicom_detect(head, got) ? DICOM_FILE : OTHER_FILE;
+	return status;
+}
+
+enum hilum_status hl_load(const char *path, const struct hl_load_options *options, struct hl_volume *out,
+                          struct hl_findings *findings, struct hilum_error *error)
+{
+	struct hl_file one = {.name = path, .path = path}, *files = NULL;
+	struct hl_names names = {0};
+	enum what what;
+	enum hilum_status status = find_out(path, &what, error);
+
+	if (findings)
+		*findings = (struct hl_findings){0};
+	if (status)
+		return status;
+	if (what == OTHER_FILE)
+		return hl_scan_open(path, out, error);
+	if (what == DICOM_FILE) {
+		status = hl_load_files(&one, 1, options, out, findings, error);
+	} else {
+		status = list_files(path, what == FOLDER, &names, &files, error);
+		if (!status)
+			status = hl_load_files(files, names.count, options, out, findings, error);
+	}
+	/* Unless a file below it is named already. */
+	if (status && error && strncmp(error->message, path, strlen(path)) != 0)
+		hl_prefix(error, status, "%s", path);
+	hl_free(files);
+	hl_names_free(&names);
+	return status;
+}
+
+/* ---- the list of series ---- */
+
+static void describe(const struct work *work, int32_t which, struct hl_series_entry *entry)
+{
+	const struct hl_stack *stack = &work->series.stack[which];
+	const struct hl_dicom *dicom = work->slices[stack->slice[0]].dicom;
+	struct hilum_error error = {0};
+	struct hl_layout layout = {0};
+
+	*entry = (struct hl_series_entry){.slices = stack->count, .width = dicom->width, .height = dicom->height};
+	memcpy(entry->modality, dicom->modality, sizeof(entry->modality));
+	entry->usable = !hl_series_layout(work->slices, stack, false, &layout, NULL, &error);
+	if (entry->usable)
+		memcpy(entry->spacing, layout.spacing, sizeof(entry->spacing));
+	snprintf(entry->text, sizeof(entry->text), "%.*s", (int)sizeof(entry->text) - 1, error.message);
+	hl_layout_free(&layout);
+}
+
+static enum hilum_status list_series(struct work *work, struct hl_series_list *out, struct hilum_error *error)
+{
+	enum hilum_status status = find_stacks(work, error);
+
+	if (status)
+		return status;
+	*out = (struct hl_series_list){0};
+	for (int32_t i = 0; i < work->series.count && i < HL_SERIES_MAX; i++)
+		describe(work, i, &out->list[out->count++]);
+	out->left_out = work->series.count - out->count;
+	return HILUM_OK;
+}
+
+enum hilum_status hl_load_list(const char *path, struct hl_series_list *out, struct hilum_error *error)
+{
+	struct hl_file one = {.name = path, .path = path}, *files = NULL;
+	struct hl_names names = {0};
+	struct work work = {.files = &one, .count = 1, .options.force = true};
+	enum what what;
+	enum hilum_status status = find_out(path, &what, error);
+
+	if (status)
+		return status;
+	if (what == FOLDER || what == DIRECTORY) {
+		status = list_files(path, what == FOLDER, &names, &files, error);
+		work.files = files;
+		work.count = names.count;
+	}
+	if (!status)
+		status = list_series(&work, out, error);
+	free_work(&work);
+	hl_free(files);
+	hl_names_free(&names);
+	return status;
+}
