@@ -279,7 +279,7 @@ void cli_overview_manual(FILE *file)
 		fputc('\n', file);
 	}
 	fputs(".SH ENVIRONMENT\n.TP\n.B NO_COLOR\nNo colours and no moving lines.\n.TP\n.B HILUM_BACKENDS\nWhich back "
-	      "ends may run a network's layers, in order, for finding faults: vector,onednn,reference.\n"
+	      "ends may run a network's layers, in order, for finding faults: avx512,vector,onednn,reference.\n"
 	      ".TP\n.B OMP_WAIT_POLICY\nHow threads wait for each other: passive (default of this program) or active, "
 	      "which "
 	      "may be a little faster on a machine that does nothing else.\n"

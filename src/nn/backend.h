@@ -59,11 +59,12 @@ struct hl_backend {
 };
 
 extern const struct hl_backend hl_backend_reference; /* plain C; every op; bf16 by widening */
+extern const struct hl_backend hl_backend_avx512;    /* convolution with AVX-512; x86-64 only */
 extern const struct hl_backend hl_backend_vector;    /* bandwidth-bound ops, vectorised by the compiler per ISA */
 extern const struct hl_backend hl_backend_onednn;    /* convolution, dense, pooling */
 
-/* The order in which they are asked, NULL-terminated: vector, onednn, reference. HILUM_BACKENDS=reference,onednn in the
- * environment narrows it (for tests and for finding faults). */
+/* The order in which they are asked, NULL-terminated: avx512, vector, onednn, reference.
+ * HILUM_BACKENDS=reference,onednn in the environment narrows it (for tests and for finding faults). */
 const struct hl_backend *const *hl_backends(void);
 
 /* Serves a bf16 node with a primitive compiled for float32: converts inputs before and results after. Used by any back

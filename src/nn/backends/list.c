@@ -5,7 +5,11 @@
 #include "base/log.h"
 #include "nn/backend.h"
 
-static const struct hl_backend *const every[] = {&hl_backend_vector, &hl_backend_onednn, &hl_backend_reference, NULL};
+static const struct hl_backend *const every[] = {
+#if defined(__x86_64__)
+    &hl_backend_avx512,
+#endif
+    &hl_backend_vector, &hl_backend_onednn, &hl_backend_reference, NULL};
 
 #define COUNT (sizeof(every) / sizeof(every[0]))
 

@@ -1,0 +1,71 @@
+/* Weights as the tiles of a pass read them. */
+#include "nn/backends/avx512_private.h"
+#include <immintrin.h>
+#include <string.h>
+
+/* Where in the weights of one pair of channels a tap lies; across: which of a joint run. */
+static int64_t weight_tap(const struct hl_pass *pass, int64_t tap, int64_t across)
+{
+	const struct hl_pass_axis *a = pass->axis;
+	int64_t row = pass->joint ? tap : tap / a[2].taps;
+	int64_t d = a[0].tap + row / a[1].taps * a[0].tap_step, h = a[1].tap + row % a[1].taps * a[1].tap_step;
+	int64_t w = a[2].tap + (pass->joint ? across : tap % a[2].taps) * a[2].tap_step;
+
+	return (d * a[1].size + h) * a[2].size + w;
+}
+
+/* Sixteen output channels for element e of a run of a tap; zero where there is none. */
+HL_AVX512 static __m512 gather(const struct hl_pass *pass, const float *weight, const float *scale, int64_t output,
+                               int64_t tap, int64_t e)
+{
+	const __m512i count = _mm512_set_epi32(15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0);
+	int64_t left = pass->outputs - output;
+	__mmask16 mask = left >= HL_TILE_LANES ? (__mmask16)0xffff : (__mmask16)((1U << left) - 1);
+	__m512i index = _mm512_mullo_epi32(count, _mm512_set1_epi32((int32_t)pass->weight_out));
+	__m512 value = _mm512_setzero_ps();
+
+	if (e >= pass->run)
+		return value;
+	weight += output * pass->weight_out + e % pass->inputs * pass->weight_in;
+	value = _mm512_mask_i32gather_ps(value, mask, index, weight + weight_tap(pass, tap, e / pass->inputs), 4);
+	return scale ? _mm512_mul_ps(value, _mm512_maskz_loadu_ps(mask, scale + output)) : value;
+}
+
+/* Two bfloat16 in each lane. */
+HL_AVX512 static __m512 pair(__m512 low, __m512 high)
+{
+	__m512i a = _mm512_cvtepu16_epi32((__m256i)_mm512_cvtneps_pbh(low));
+	__m512i b = _mm512_cvtepu16_epi32((__m256i)_mm512_cvtneps_pbh(high));
+
+	return _mm512_castsi512_ps(_mm512_or_si512(a, _mm512_slli_epi32(b, 16)));
+}
+
+HL_AVX512 static void pack_unit(const struct hl_pass *pass, const float *weight, const float *scale, int64_t group,
+                                int64_t number)
+{
+	int64_t slice = number / pass->units, unit = number % pass->units, e = number * hl_pass_unit(pass);
+	int64_t begin = hl_pass_group(pass, group), blocks = hl_pass_group(pass, group + 1) - begin;
+	char *to = pass->weights + begin * hl_pass_block_bytes(pass) +
+	           slice * pass->taps * hl_pass_tap_bytes(pass, blocks) + unit * blocks * HL_TILE_LANES * 4;
+
+	for (int64_t tap = 0; tap < pass->taps; tap++, to += hl_pass_tap_bytes(pass, blocks))
+		for (int64_t block = 0; block < blocks; block++) {
+			int64_t output = (begin + block) * HL_TILE_LANES;
+			__m512 value = gather(pass, weight, scale, output, tap, e);
+			if (pass->type == HL_BF16)
+				value = pair(value, gather(pass, weight, scale, output, tap, e + 1));
+			_mm512_storeu_ps(to + block * HL_TILE_LANES * 4, value);
+		}
+}
+
+void hl_pass_pack(struct hl_pass *pass, const float *weight, const float *scale, const float *shift)
+{
+	int64_t units = pass->slices * pass->units;
+
+#pragma omp parallel for collapse(2) schedule(static) num_threads(pass->threads)
+	for (int64_t group = 0; group < pass->groups; group++)
+		for (int64_t unit = 0; unit < units; unit++)
+			pack_unit(pass, weight, scale, group, unit);
+	if (shift)
+		memcpy(pass->bias, shift, (size_t)pass->outputs * sizeof *shift);
+}

@@ -1,0 +1,63 @@
+/* What the files of a pass share. */
+#ifndef HL_NN_BACKENDS_AVX512_PRIVATE_H
+#define HL_NN_BACKENDS_AVX512_PRIVATE_H
+#include "nn/backends/avx512_pass.h"
+
+static inline int64_t hl_divide_up(int64_t a, int64_t b)
+{
+	return (a + b - 1) / b;
+}
+
+static inline int64_t hl_pass_size(const struct hl_pass *pass)
+{
+	return pass->type == HL_BF16 ? 2 : 4;
+}
+
+/* Input channels in 32 bits. */
+static inline int64_t hl_pass_unit(const struct hl_pass *pass)
+{
+	return 4 / hl_pass_size(pass);
+}
+
+static inline int64_t hl_pass_blocks(const struct hl_pass *pass)
+{
+	return hl_divide_up(pass->outputs, HL_TILE_LANES);
+}
+
+static inline int64_t hl_pass_places(const struct hl_pass *pass)
+{
+	return pass->images * pass->axis[0].count * pass->axis[1].count * pass->axis[2].count;
+}
+
+/* The first block of a group: groups differ by one block at most. */
+static inline int64_t hl_pass_group(const struct hl_pass *pass, int64_t group)
+{
+	return hl_pass_blocks(pass) * group / pass->groups;
+}
+
+/* Packed weights: of a tap for so many blocks, and of all taps for one block. */
+static inline int64_t hl_pass_tap_bytes(const struct hl_pass *pass, int64_t blocks)
+{
+	return pass->units * blocks * HL_TILE_LANES * 4;
+}
+
+static inline int64_t hl_pass_block_bytes(const struct hl_pass *pass)
+{
+	return pass->slices * pass->taps * hl_pass_tap_bytes(pass, 1);
+}
+
+/* A thread's scratch: bytes of its taps of a tile, copied rows, sums that wait, and places before pooling. */
+struct hl_pass_scratch {
+	size_t taps, rows, sums, box;
+};
+struct hl_pass_scratch hl_pass_scratch(const struct hl_pass *pass);
+
+/* The largest of each window of a thread's box, for pooled rows from at on of plane d; box begins at the place from. */
+struct hl_pass_pool {
+	const char *box;
+	struct hl_axes from;
+	int64_t image, d, h, rows;
+	char *out; /* the whole tensor */
+};
+void hl_pass_pool(const struct hl_pass *pass, const struct hl_pass_pool *pool);
+#endif

@@ -1,0 +1,203 @@
+#include "nn/backends/avx512_tile.h"
+#include <immintrin.h>
+#include <string.h>
+
+#define INLINE HL_AVX512 static inline __attribute__((always_inline))
+
+typedef __m512 sums[HL_TILE_PLACES][HL_TILE_BLOCKS];
+
+INLINE __m512 broadcast(const char *x)
+{
+	float bits;
+
+	memcpy(&bits, x, sizeof bits);
+	return _mm512_set1_ps(bits);
+}
+
+/* Two bfloat16 of which only the first is there. */
+INLINE __m512 broadcast_odd(const char *x)
+{
+	uint16_t bits;
+
+	memcpy(&bits, x, sizeof bits);
+	return _mm512_castsi512_ps(_mm512_set1_epi32(bits));
+}
+
+INLINE __m512 multiply(const enum hl_type type, __m512 sum, __m512 x, __m512 w)
+{
+	if (type == HL_BF16)
+		return _mm512_dpbf16_ps(sum, (__m512bh)x, (__m512bh)w);
+	return _mm512_fmadd_ps(x, w, sum);
+}
+
+/* Adds one unit of input channels, at x plus each place's distance. */
+INLINE void add_unit(const enum hl_type type, const int places, const int blocks, const bool odd, const char *x,
+                     const int64_t *place, const char *w, sums sum)
+{
+	__m512 weight[HL_TILE_BLOCKS];
+
+#pragma GCC unroll 4
+	for (int j = 0; j < blocks; j++)
+		weight[j] = _mm512_loadu_ps(w + j * 64);
+#pragma GCC unroll 12
+	for (int m = 0; m < places; m++) {
+		__m512 value = odd ? broadcast_odd(x + place[m]) : broadcast(x + place[m]);
+#pragma GCC unroll 4
+		for (int j = 0; j < blocks; j++)
+			sum[m][j] = multiply(type, sum[m][j], value, weight[j]);
+	}
+}
+
+INLINE void add_tap(const enum hl_type type, const int places, const int blocks, const char *x, const int64_t *place,
+                    const char *w, int64_t run, bool odd, sums sum)
+{
+	const char *end = x + run;
+
+	for (; x < end; x += 4, w += blocks * 64)
+		add_unit(type, places, blocks, false, x, place, w, sum);
+	if (type == HL_BF16 && odd)
+		add_unit(type, places, blocks, true, x, place, w, sum);
+}
+
+INLINE void store(const enum hl_type type, char *out, __m512 value, __mmask16 mask, const bool whole)
+{
+	if (type == HL_BF16 && whole)
+		_mm256_storeu_si256((__m256i *)(void *)out, (__m256i)_mm512_cvtneps_pbh(value));
+	else if (type == HL_BF16)
+		_mm256_mask_storeu_epi16(out, mask, (__m256i)_mm512_cvtneps_pbh(value));
+	else if (whole)
+		_mm512_storeu_ps(out, value);
+	else
+		_mm512_mask_storeu_ps(out, mask, value);
+}
+
+INLINE __m512 load(const enum hl_type type, const char *in, __mmask16 mask)
+{
+	if (type == HL_BF16)
+		return _mm512_castsi512_ps(
+		    _mm512_slli_epi32(_mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(mask, in)), 16));
+	return _mm512_maskz_loadu_ps(mask, in);
+}
+
+/* Below zero: zero or slope times as much. NaN passes, as in PyTorch. */
+INLINE __m512 rectify(__m512 value, enum hl_tile_end end, __m512 slope)
+{
+	__mmask16 negative = _mm512_cmp_ps_mask(value, _mm512_setzero_ps(), _CMP_LT_OQ);
+
+	if (end == HL_TILE_LEAKY)
+		return _mm512_mask_mul_ps(value, negative, value, slope);
+	return _mm512_mask_mov_ps(value, negative, _mm512_setzero_ps());
+}
+
+/* The sums of one place become its output channels. */
+INLINE void finish(const enum hl_type type, const int blocks, const struct hl_tile *t, const __m512 *sum, char *out)
+{
+	const int bytes = HL_TILE_LANES * (type == HL_BF16 ? 2 : 4);
+
+#pragma GCC unroll 4
+	for (int j = 0; j < blocks; j++) {
+		__mmask16 mask = j + 1 < blocks ? (__mmask16)0xffff : t->mask;
+		__m512 value = _mm512_add_ps(sum[j], _mm512_loadu_ps(t->bias + j * HL_TILE_LANES));
+		if (t->adds)
+			value = _mm512_add_ps(value, load(type, out + t->add + j * bytes, mask));
+		if (t->end != HL_TILE_PLAIN)
+			value = rectify(value, t->end, _mm512_set1_ps(t->slope));
+		store(type, out + j * bytes, value, mask, j + 1 < blocks);
+	}
+}
+
+INLINE void tile(const enum hl_type type, const bool even, const int places, const int blocks, const struct hl_tile *t)
+{
+	const struct hl_tap *const taps = t->tap, *const end = taps + t->taps;
+	const char *const weights = t->weights;
+	const int64_t in_step = t->in_step, tap_bytes = t->tap_bytes, run = t->run;
+	const bool odd = t->odd, first = t->first, last = t->last;
+	const int64_t out_step = t->out_step;
+	uintptr_t in = t->in;
+	int64_t place[HL_TILE_PLACES];
+	float *waiting = t->sums;
+	char *out = t->out[0];
+
+	if (even)
+#pragma GCC unroll 12
+		for (int m = 0; m < places; m++)
+			place[m] = m * in_step;
+	for (int64_t repeat = even ? t->repeat : 1; repeat > 0; repeat--) {
+		sums sum;
+#pragma GCC unroll 12
+		for (int m = 0; m < places; m++)
+#pragma GCC unroll 4
+			for (int j = 0; j < blocks; j++)
+				sum[m][j] = first ? _mm512_setzero_ps()
+				                  : _mm512_loadu_ps(waiting + (m * blocks + j) * HL_TILE_LANES);
+		for (const struct hl_tap *tap = taps; tap < end; tap++) {
+			const char *w = weights + (int64_t)tap->weight * tap_bytes;
+			if (!even)
+#pragma GCC unroll 12
+				for (int m = 0; m < places; m++)
+					place[m] = (int64_t)(tap->place[m] - tap->place[0]);
+			add_tap(type, places, blocks, (const char *)(in + tap->place[0]), place, w, run, odd, sum);
+		}
+		if (last) {
+			const struct hl_tile own = *t;
+#pragma GCC unroll 12
+			for (int m = 0; m < places; m++)
+				finish(type, blocks, &own, sum[m], even ? out + m * out_step : own.out[m]);
+		} else {
+#pragma GCC unroll 12
+			for (int m = 0; m < places; m++)
+#pragma GCC unroll 4
+				for (int j = 0; j < blocks; j++)
+					_mm512_storeu_ps(waiting + (m * blocks + j) * HL_TILE_LANES, sum[m][j]);
+		}
+		in += (uintptr_t)(places * in_step);
+		out += places * out_step;
+		waiting += places * blocks * HL_TILE_LANES;
+	}
+}
+
+#define TILE(type, places, blocks)                                                                                     \
+	HL_AVX512 static void even_##type##_##places##_##blocks(const struct hl_tile *t)                               \
+	{                                                                                                              \
+		tile(HL_##type, true, places, blocks, t);                                                              \
+	}                                                                                                              \
+	HL_AVX512 static void uneven_##type##_##places##_##blocks(const struct hl_tile *t)                             \
+	{                                                                                                              \
+		tile(HL_##type, false, places, blocks, t);                                                             \
+	}
+#define NAMES(type, places, blocks) {uneven_##type##_##places##_##blocks, even_##type##_##places##_##blocks},
+#define UP_TO_6(what, type, blocks)                                                                                    \
+	what(type, 1, blocks) what(type, 2, blocks) what(type, 3, blocks) what(type, 4, blocks) what(type, 5, blocks)  \
+	    what(type, 6, blocks)
+#define UP_TO_8(what, type, blocks) UP_TO_6(what, type, blocks) what(type, 7, blocks) what(type, 8, blocks)
+#define UP_TO_12(what, type, blocks)                                                                                   \
+	UP_TO_8(what, type, blocks)                                                                                    \
+	what(type, 9, blocks) what(type, 10, blocks) what(type, 11, blocks) what(type, 12, blocks)
+#define EVERY(type)                                                                                                    \
+	UP_TO_12(TILE, type, 1)                                                                                        \
+	UP_TO_12(TILE, type, 2)                                                                                        \
+	UP_TO_8(TILE, type, 3)                                                                                         \
+	UP_TO_6(TILE, type, 4)
+#define TABLE(type)                                                                                                    \
+	{                                                                                                              \
+		{UP_TO_12(NAMES, type, 1)}, {UP_TO_12(NAMES, type, 2)}, {UP_TO_8(NAMES, type, 3)},                     \
+		    {UP_TO_6(NAMES, type, 4)},                                                                         \
+	}
+
+EVERY(F32)
+EVERY(BF16)
+
+static hl_tile_run *const tiles[2][HL_TILE_BLOCKS][HL_TILE_PLACES][2] = {
+    [HL_F32] = TABLE(F32), [HL_BF16] = TABLE(BF16)};
+
+hl_tile_run *hl_tile_find(enum hl_type type, bool even, int places, int blocks)
+{
+	return tiles[type][blocks - 1][places - 1][even];
+}
+
+int hl_tile_places(int blocks)
+{
+	static const int most[HL_TILE_BLOCKS] = {12, 12, 8, 6};
+
+	return most[blocks - 1];
+}
