@@ -314,6 +314,22 @@ enum hilum_output { HILUM_OUTPUT_TEXT, HILUM_OUTPUT_JSON };
 HILUM_API enum hilum_status hilum_scores_print(const struct hilum_scores *scores, enum hilum_output output, FILE *file,
                                                struct hilum_error *error);
 
+/* Two models on the same cases. */
+struct hilum_comparison;
+
+/* Matches the cases of two scored tables by path (or id) and draws the 95 % interval of the difference of every figure:
+ * the same groups for both. Groups are a's, or b's where a has none. Cases that stand in one table only are left out and
+ * counted. HILUM_ERROR_DATA where a path stands twice in a table, labels differ or no case is in both. options as for
+ * hilum_score_file, resamples at least 100. hilum_comparison_free. */
+HILUM_API enum hilum_status hilum_compare(const struct hilum_scores *a, const struct hilum_scores *b,
+                                          const struct hilum_score_options *options, struct hilum_comparison **out,
+                                          struct hilum_error *error);
+HILUM_API void hilum_comparison_free(struct hilum_comparison *comparison);
+
+/* The figures of both, the difference a - b and its interval, and in words what it means; or one JSON object. */
+HILUM_API enum hilum_status hilum_comparison_print(const struct hilum_comparison *comparison, enum hilum_output output,
+                                                   FILE *file, struct hilum_error *error);
+
 /* ---- descriptions --------------------------------------------------------------------------------------------- */
 
 /* What a model file or a picture is: architecture, recipe, classes, provenance, scores; or size, type, values. */

@@ -6,7 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
-const struct verb *const verbs[] = {&verb_phantom, &verb_train, &verb_eval,   &verb_score, &verb_predict,
+const struct verb *const verbs[] = {&verb_phantom, &verb_train, &verb_eval,   &verb_score, &verb_compare, &verb_predict,
                                     &verb_info,    &verb_ops,   &verb_doctor, &verb_bench, NULL};
 
 volatile int cli_stop;

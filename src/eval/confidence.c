@@ -229,8 +229,9 @@ static struct hl_interval symmetric(const struct hl_resamples *resamples, int fi
 {
 	struct jackknife of_figure = jackknife(resamples, figure);
 	double z = hl_figures[figure].sought ? HL_NORMAL_95 : hl_student_quantile(1 - TAIL, of_figure.df);
-	double half = z * deviation(sorted);
-	return (struct hl_interval){resamples->whole[figure] - half, resamples->whole[figure] + half};
+	double half = z * deviation(sorted), whole = resamples->whole[figure];
+	double most = hl_figures[figure].less_is_better ? HUGE_VAL : figure == HL_MCC ? 2 : 1; /* figures apart */
+	return (struct hl_interval){fmax(whole - half, -most), fmin(whole + half, most)};
 }
 
 static struct hl_interval one_interval(const struct hl_resamples *resamples, int figure, double *scratch)

@@ -79,7 +79,7 @@ static enum hilum_status find_confidence(const struct hl_table *table, const str
 	return status;
 }
 
-static enum hilum_status check_scoring(const struct hilum_score_options *scoring, struct hilum_error *error)
+enum hilum_status hl_scoring_check(const struct hilum_score_options *scoring, struct hilum_error *error)
 {
 	if (scoring->by < HILUM_BY_CASE || scoring->by > HILUM_BY_GROUP)
 		return hl_fail(error, HILUM_ERROR_ARGUMENT, "by: %d is neither case nor group", scoring->by);
@@ -93,6 +93,12 @@ static enum hilum_status check_scoring(const struct hilum_score_options *scoring
 		               "--by group asks for",
 		               hl_aggregates[scoring->aggregate]);
 	return HILUM_OK;
+}
+
+enum hilum_aggregate hl_scoring_aggregate(const struct hilum_score_options *scoring)
+{
+	return scoring->aggregate == HILUM_AGGREGATE_AUTO ? HILUM_AGGREGATE_MEAN
+	                                                  : (enum hilum_aggregate)scoring->aggregate;
 }
 
 static enum hilum_status from_cases(const struct hl_table *table, const struct hilum_score_options *scoring,
@@ -137,14 +143,12 @@ enum hilum_status hl_scores_from_table(const struct hl_table *given, const struc
 	if (!scoring)
 		scoring = &defaults;
 	table.prevalence = scoring->prevalence;
-	enum hilum_status status = check_scoring(scoring, error);
+	enum hilum_status status = hl_scoring_check(scoring, error);
 	if (status)
 		return status;
 	if (scoring->by == HILUM_BY_CASE)
 		return from_cases(&table, scoring, out, error);
-	enum hilum_aggregate how = (enum hilum_aggregate)scoring->aggregate;
-	if (how == HILUM_AGGREGATE_AUTO)
-		how = HILUM_AGGREGATE_MEAN;
+	enum hilum_aggregate how = hl_scoring_aggregate(scoring);
 	status = hl_table_aggregate(&table, how, &grouped, error);
 	if (!status)
 		status = from_cases(&grouped.table, scoring, out, error);

@@ -39,6 +39,11 @@ struct hilum_scores {
 	           .help = "of those draws")
 extern const char *const hl_bys[]; /* "case", "group" */
 
+/* HILUM_ERROR_ARGUMENT where options contradict themselves or are out of range; resamples are checked when used. */
+enum hilum_status hl_scoring_check(const struct hilum_score_options *scoring, struct hilum_error *error);
+/* The way to make groups where there is no validation part: the mean for auto. */
+enum hilum_aggregate hl_scoring_aggregate(const struct hilum_score_options *scoring);
+
 /* Copies what it needs. Groups are kept where the data set was given some. NULL scoring: the defaults. */
 enum hilum_status hl_scores_from_predictions(const struct hl_dataset *dataset, const struct hl_predictions *predictions,
                                              const char *part, const struct hilum_score_options *scoring,

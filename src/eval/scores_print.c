@@ -1,5 +1,6 @@
 /* Scores for people: each figure beside the baseline's, the confusion matrix, and the table of corrected
  * probabilities. */
+#include "eval/print.h"
 #include "eval/scores.h"
 
 #include "base/memory.h"
@@ -14,51 +15,13 @@
 #define ALL_SHOWN 12  /* a table with at most so many cases is shown whole */
 #define WORST_SHOWN 10
 
-/* Columns that UTF-8 text takes, one a code point. */
-static int columns(const char *text)
-{
-	int count = 0;
-	for (; *text; text++)
-		count += ((unsigned char)*text & 0xc0) != 0x80;
-	return count;
-}
-
-/* Text in a column of that width, or its end behind "...". Control characters could drive a terminal. */
-static void put(FILE *file, const char *text, int width, bool right)
-{
-	int length = columns(text);
-	bool cut = length > width;
-	int pad = cut ? 0 : width - length;
-	if (right)
-		fprintf(file, "%*s", pad, "");
-	if (cut) {
-		fputs("...", file);
-		for (int skip = length - (width - 3); skip > 0 || ((unsigned char)*text & 0xc0) == 0x80; text++)
-			skip -= ((unsigned char)*text & 0xc0) != 0x80;
-	}
-	for (; *text; text++) {
-		unsigned char byte = (unsigned char)*text;
-		fputc(byte < 0x20 || byte == 0x7f ? '?' : byte, file);
-	}
-	if (!right)
-		fprintf(file, "%*s", pad, "");
-}
-
 static int widest(const struct hl_table *table, int least, int most)
 {
 	int width = least;
 	for (int32_t c = 0; c < table->classes; c++)
-		if (columns(table->names[c]) > width)
-			width = columns(table->names[c]);
+		if (hl_text_columns(table->names[c]) > width)
+			width = hl_text_columns(table->names[c]);
 	return width < most ? width : most;
-}
-
-static void put_figure(FILE *file, double value, int width)
-{
-	if (isnan(value))
-		fprintf(file, "%*s", width, "undefined");
-	else
-		fprintf(file, "%*.4f", width, fabs(value) < 5e-5 ? 0 : value); /* no "-0.0000" */
 }
 
 static void print_heading(const struct hilum_scores *scores, FILE *file)
@@ -73,8 +36,8 @@ static void print_heading(const struct hilum_scores *scores, FILE *file)
 	fputs(" (", file);
 	for (int32_t c = 0; c < metrics->classes; c++) {
 		fputs(c ? ", " : "", file);
-		int width = columns(scores->table.names[c]);
-		put(file, scores->table.names[c], width < NAME_WIDTH ? width : NAME_WIDTH, false);
+		int width = hl_text_columns(scores->table.names[c]);
+		hl_put_text(file, scores->table.names[c], width < NAME_WIDTH ? width : NAME_WIDTH, false);
 		fprintf(file, ": %lld", (long long)metrics->per_class[c].count);
 	}
 	fputs(")\n", file);
@@ -89,26 +52,15 @@ static void print_heading(const struct hilum_scores *scores, FILE *file)
 		        scores->unreadable == 1 ? "" : "s", scores->unreadable == 1 ? "is" : "are");
 }
 
-static void print_interval(FILE *file, struct hl_interval interval)
-{
-	if (isnan(interval.low)) {
-		fprintf(file, "   %-16s", "        -");
-		return;
-	}
-	put_figure(file, interval.low, 9);
-	fputs(" to ", file);
-	put_figure(file, interval.high, 6);
-}
-
 static void print_row(const struct hilum_scores *scores, const struct hl_figure *figure, FILE *file)
 {
 	char title[64];
 	snprintf(title, sizeof(title), "%s%s", figure->title, figure->less_is_better ? " (less is better)" : "");
 	fprintf(file, "%-32s", title);
-	put_figure(file, hl_figure_get(&scores->metrics, figure->offset), 10);
+	hl_put_figure(file, hl_figure_get(&scores->metrics, figure->offset), 10);
 	if (scores->resamples)
-		print_interval(file, scores->interval[figure - hl_figures]);
-	put_figure(file, hl_figure_get(&scores->metrics, figure->baseline), 12);
+		hl_put_interval(file, scores->interval[figure - hl_figures], 6);
+	hl_put_figure(file, hl_figure_get(&scores->metrics, figure->baseline), 12);
 	fputc('\n', file);
 }
 
@@ -189,7 +141,7 @@ static void print_verdict(const struct hilum_scores *scores, FILE *file)
 	for (int32_t c = 0; c < metrics->classes; c++)
 		if (metrics->per_class[c].count == 0) {
 			fputs("No case of class ", file);
-			put(file, scores->table.names[c], columns(scores->table.names[c]), false);
+			hl_put_text(file, scores->table.names[c], hl_text_columns(scores->table.names[c]), false);
 			fputs(": figures that need one are undefined or 0.\n", file);
 		}
 }
@@ -208,14 +160,14 @@ static void print_confusion(const struct hilum_scores *scores, FILE *file)
 			fprintf(file, "%*d", cell, c);
 		} else {
 			fputs("  ", file);
-			put(file, scores->table.names[c], cell - 2, true);
+			hl_put_text(file, scores->table.names[c], cell - 2, true);
 		}
 	}
 	fputc('\n', file);
 	for (int32_t r = 0; r < metrics->classes; r++) {
 		if (numbered)
 			fprintf(file, "%3d  ", r);
-		put(file, scores->table.names[r], name, false);
+		hl_put_text(file, scores->table.names[r], name, false);
 		for (int32_t c = 0; c < metrics->classes; c++)
 			fprintf(file, "%*lld", cell, (long long)metrics->confusion[r][c]);
 		fputc('\n', file);
@@ -232,14 +184,14 @@ static void print_classes(const struct hilum_scores *scores, FILE *file)
 	        "sensitivity", "specificity", "precision", "F1", "ROC-AUC", "PR-AUC");
 	for (int32_t c = 0; c < metrics->classes; c++) {
 		const struct hl_class_metrics *one = &metrics->per_class[c];
-		put(file, scores->table.names[c], name, false);
+		hl_put_text(file, scores->table.names[c], name, false);
 		fprintf(file, "%8lld", (long long)one->count);
-		put_figure(file, one->sensitivity, 13);
-		put_figure(file, one->specificity, 13);
-		put_figure(file, one->precision, 11);
-		put_figure(file, one->f1, 11);
-		put_figure(file, one->auc, 11);
-		put_figure(file, one->average_precision, 11);
+		hl_put_figure(file, one->sensitivity, 13);
+		hl_put_figure(file, one->specificity, 13);
+		hl_put_figure(file, one->precision, 11);
+		hl_put_figure(file, one->f1, 11);
+		hl_put_figure(file, one->auc, 11);
+		hl_put_figure(file, one->average_precision, 11);
 		fputc('\n', file);
 	}
 }
@@ -262,17 +214,17 @@ static void print_case(const struct hl_table *table, size_t i, int name, FILE *f
 	char number[32];
 	int32_t predicted = hl_table_predicted(table, i);
 	snprintf(number, sizeof(number), "%zu", i + 1);
-	put(file, table->id ? table->id[i] : number, table->id ? ID_WIDTH : 8, false);
+	hl_put_text(file, table->id ? table->id[i] : number, table->id ? ID_WIDTH : 8, false);
 	fputs("  ", file);
-	put(file, table->names[table->label[i]], name, false);
+	hl_put_text(file, table->names[table->label[i]], name, false);
 	if (table->classes > 2) {
 		fputs("  ", file);
-		put(file, table->names[predicted], name < 9 ? 9 : name, false);
+		hl_put_text(file, table->names[predicted], name < 9 ? 9 : name, false);
 	} else {
 		fprintf(file, "  %9.4f", table->probability[i]);
 	}
-	put_figure(file, hl_table_probability(table, i, table->label[i]), 11);
-	put_figure(file, hl_table_log(table, i), 11);
+	hl_put_figure(file, hl_table_probability(table, i, table->label[i]), 11);
+	hl_put_figure(file, hl_table_log(table, i), 11);
 	fputc('\n', file);
 }
 
@@ -291,16 +243,16 @@ static enum hilum_status print_corrected(const struct hilum_scores *scores, FILE
 	fputs("\nCorrected probabilities: what the model gave to the class that is true", file);
 	if (table->classes == 2) {
 		fputs("; predicted: to class ", file);
-		put(file, table->names[1], columns(table->names[1]), false);
+		hl_put_text(file, table->names[1], hl_text_columns(table->names[1]), false);
 	}
 	fputs(".\n", file);
 	if (!all)
 		fprintf(file, "The %d worst of %zu cases:\n", WORST_SHOWN, table->n);
-	put(file, "id", table->id ? ID_WIDTH : 8, false);
+	hl_put_text(file, "id", table->id ? ID_WIDTH : 8, false);
 	fputs("  ", file);
-	put(file, "actual", name, false);
+	hl_put_text(file, "actual", name, false);
 	fputs("  ", file);
-	put(file, "predicted", table->classes > 2 && name > 9 ? name : 9, table->classes == 2);
+	hl_put_text(file, "predicted", table->classes > 2 && name > 9 ? name : 9, table->classes == 2);
 	fprintf(file, "  %9s  %9s\n", "corrected", "log");
 	for (size_t i = 0; i < (all ? table->n : WORST_SHOWN); i++)
 		print_case(table, order[i].index, name, file);

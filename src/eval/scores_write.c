@@ -5,39 +5,27 @@
 #include "base/file.h"
 #include "base/memory.h"
 #include "base/number.h"
+#include "eval/json.h"
+#include "infer/describe.h"
 
-#include <jansson.h>
 #include <math.h>
-#include <stdlib.h>
 
 #define CSV_BYTES_MAX ((size_t)1 << 30)
 #define CURVE_POINTS 99
-
-/* JSON has no NaN: an undefined figure is null. */
-static json_t *number(double value)
-{
-	return isfinite(value) ? json_real(value) : json_null();
-}
-
-/* [low, high] */
-static json_t *pair(struct hl_interval interval)
-{
-	return isnan(interval.low) ? json_null() : json_pack("[f,f]", interval.low, interval.high);
-}
 
 static void put_figures(json_t *root, const struct hilum_scores *scores)
 {
 	const struct hl_metrics *metrics = &scores->metrics;
 	char name[64];
 	for (const struct hl_figure *figure = hl_figures; figure->name; figure++)
-		json_object_set_new(root, figure->name, number(hl_figure_get(metrics, figure->offset)));
+		json_object_set_new(root, figure->name, hl_json_number(hl_figure_get(metrics, figure->offset)));
 	for (const struct hl_figure *figure = hl_figures; figure->name; figure++) {
 		snprintf(name, sizeof(name), "%s_interval", figure->name);
-		json_object_set_new(root, name, pair(scores->interval[figure - hl_figures]));
+		json_object_set_new(root, name, hl_json_interval(scores->interval[figure - hl_figures]));
 	}
 	for (const struct hl_figure *figure = hl_figures; figure->name; figure++) {
 		snprintf(name, sizeof(name), "baseline_%s", figure->name);
-		json_object_set_new(root, name, number(hl_figure_get(metrics, figure->baseline)));
+		json_object_set_new(root, name, hl_json_number(hl_figure_get(metrics, figure->baseline)));
 	}
 }
 
@@ -53,46 +41,23 @@ static json_t *confusion(const struct hl_metrics *metrics)
 	return rows;
 }
 
-/* Text that is not UTF-8 would make the whole object fail: bytes beyond ASCII are then shown as "?". */
-static json_t *text(const char *string)
-{
-	json_t *value = json_string(string);
-	if (value)
-		return value;
-	char *copy = hl_strdup(string);
-	for (char *c = copy; c && *c; c++)
-		if ((unsigned char)*c >= 0x80)
-			*c = '?';
-	value = json_string(copy ? copy : "");
-	hl_free(copy);
-	return value;
-}
-
 static json_t *per_class(const struct hilum_scores *scores)
 {
 	json_t *list = json_array();
 	for (int32_t c = 0; c < scores->metrics.classes; c++) {
 		const struct hl_class_metrics *one = &scores->metrics.per_class[c];
 		json_t *object = json_object();
-		json_object_set_new(object, "class", text(scores->table.names[c]));
+		json_object_set_new(object, "class", hl_json_text(scores->table.names[c]));
 		json_object_set_new(object, "n", json_integer(one->count));
-		json_object_set_new(object, "sensitivity", number(one->sensitivity));
-		json_object_set_new(object, "specificity", number(one->specificity));
-		json_object_set_new(object, "precision", number(one->precision));
-		json_object_set_new(object, "f1", number(one->f1));
-		json_object_set_new(object, "auc", number(one->auc));
-		json_object_set_new(object, "average_precision", number(one->average_precision));
+		json_object_set_new(object, "sensitivity", hl_json_number(one->sensitivity));
+		json_object_set_new(object, "specificity", hl_json_number(one->specificity));
+		json_object_set_new(object, "precision", hl_json_number(one->precision));
+		json_object_set_new(object, "f1", hl_json_number(one->f1));
+		json_object_set_new(object, "auc", hl_json_number(one->auc));
+		json_object_set_new(object, "average_precision", hl_json_number(one->average_precision));
 		json_array_append_new(list, object);
 	}
 	return list;
-}
-
-static json_t *resampling(const struct hilum_scores *scores)
-{
-	if (scores->resamples == 0)
-		return json_null();
-	return json_pack("{s:f,s:s,s:I,s:b}", "level", 0.95, "method", "cluster bootstrap", "resamples",
-	                 (json_int_t)scores->resamples, "independent_cases", scores->groups == 0);
 }
 
 static json_t *delong(const struct hilum_scores *scores)
@@ -100,8 +65,8 @@ static json_t *delong(const struct hilum_scores *scores)
 	double variance = scores->delong.variance[0];
 	if (isnan(variance))
 		return json_null();
-	return json_pack("{s:o,s:o}", "variance", number(variance), "interval",
-	                 pair(hl_delong_interval(scores->delong.auc[0], variance)));
+	return json_pack("{s:o,s:o}", "variance", hl_json_number(variance), "interval",
+	                 hl_json_interval(hl_delong_interval(scores->delong.auc[0], variance)));
 }
 
 /* Net benefit (Vickers and Elkin, Med. Decis. Making 26, 2006) of calling positive what has a probability of at least
@@ -127,8 +92,8 @@ static json_t *decision_curve(const struct hl_table *table, const struct hl_metr
 		double t = k / (CURVE_POINTS + 1.0), odds = t / (1 - t);
 		double sensitivity = (double)hits[k] / positives, rate = (double)alarms[k] / negatives;
 		json_array_append_new(threshold, json_real(t));
-		json_array_append_new(benefit, number(share * sensitivity - (1 - share) * rate * odds));
-		json_array_append_new(all, number(share - (1 - share) * odds));
+		json_array_append_new(benefit, hl_json_number(share * sensitivity - (1 - share) * rate * odds));
+		json_array_append_new(all, hl_json_number(share - (1 - share) * odds));
 	}
 	json_object_set_new(curve, "threshold", threshold);
 	json_object_set_new(curve, "net_benefit", benefit);
@@ -143,12 +108,12 @@ char *hl_scores_json(const struct hilum_scores *scores)
 	put_figures(root, scores);
 	json_object_set_new(root, "confusion", confusion(&scores->metrics));
 	for (int32_t c = 0; c < scores->metrics.classes; c++)
-		json_array_append_new(classes, text(scores->table.names[c]));
+		json_array_append_new(classes, hl_json_text(scores->table.names[c]));
 	json_object_set_new(root, "classes", classes);
 	if (scores->metrics.classes > 2)
 		json_object_set_new(root, "per_class", per_class(scores));
 	json_object_set_new(root, "groups", scores->groups ? json_integer((json_int_t)scores->groups) : json_null());
-	json_object_set_new(root, "intervals", resampling(scores));
+	json_object_set_new(root, "intervals", hl_json_resampling(scores->resamples, scores->groups));
 	json_object_set_new(root, "delong", delong(scores));
 	json_object_set_new(root, "by", json_string(scores->aggregate ? "group" : "case"));
 	json_object_set_new(root, "aggregate", scores->aggregate ? json_string(scores->aggregate) : json_null());
@@ -160,13 +125,9 @@ char *hl_scores_json(const struct hilum_scores *scores)
 	json_object_set_new(root, "decision_curve",
 	                    curve ? decision_curve(&scores->table, &scores->metrics) : json_null());
 	json_object_set_new(root, "unreadable", json_integer((json_int_t)scores->unreadable));
-	json_object_set_new(root, "part", scores->part[0] ? text(scores->part) : json_null());
+	json_object_set_new(root, "part", scores->part[0] ? hl_json_text(scores->part) : json_null());
 	json_object_set_new(root, "research_use_only", json_true());
-	char *dumped = json_dumps(root, JSON_REAL_PRECISION(17));
-	char *copy = dumped ? hl_strdup(dumped) : NULL;
-	free(dumped);
-	json_decref(root);
-	return copy;
+	return hl_json_dump(root);
 }
 
 static enum hilum_status write_header(const struct hl_table *table, struct hl_buffer *buffer, struct hilum_error *error)
