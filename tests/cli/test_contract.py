@@ -192,7 +192,7 @@ class Contract(Phantoms):
 
     def test_every_verb_has_help_and_manual(self):
         overview = run("--help").stdout
-        for verb in "phantom train eval score predict info ops doctor bench".split():
+        for verb in "phantom train eval score compare predict info ops doctor bench".split():
             self.assertIn(verb, overview)
             options = {word.strip("[]") for word in run(verb, "--help").stdout.split() if word.startswith("--")}
             manual = run("help", "--man", verb).stdout.replace("\\-", "-")
@@ -207,7 +207,8 @@ class Contract(Phantoms):
                           ["train", self.data, "--epochs"], ["phantom", self.file("x"), "--size", "7"],
                           ["eval", self.run_folder], ["train", self.data, "--precision", "fp8"],
                           ["bench", "--precision", "fp8"], ["bench", "--net", self.file("nowhere")],
-                          ["bench", "--batch", "-1"], ["bench", "S"]):
+                          ["bench", "--batch", "-1"], ["bench", "S"], ["compare", "a.csv"],
+                          ["score", "a.csv", "--by", "patient"], ["score", "a.csv", "--prevalence", "2"]):
             done = run(*arguments, expect=2)
             self.assertTrue(done.stderr.strip(), arguments)
 
@@ -215,6 +216,7 @@ class Contract(Phantoms):
         for arguments, words in ((["train", self.file("nowhere"), *SMALL], "nowhere"),
                                  (["eval", self.file("nowhere"), self.data], "nowhere"),
                                  (["score", self.file("nowhere.csv")], "nowhere.csv"),
+                                 (["compare", self.file("nowhere.csv"), self.slice], "nowhere.csv"),
                                  (["predict", self.slice, self.slice], os.path.basename(self.slice))):
             self.assertIn(words, run(*arguments, expect=1).stderr)
 

@@ -132,6 +132,46 @@ static void three_classes(void **state)
 	NEAR(m.sensitivity, 1.0 / 3);
 }
 
+/* Twenty negatives, ten positives: thresholds whose specificity or sensitivity is exactly the one asked for count. */
+static void operating_points(void **state)
+{
+	int32_t label[30];
+	double p[30];
+	(void)state;
+	for (int i = 0; i < 30; i++)
+		label[i] = i >= 20;
+	/* Negatives at 0.01 .. 0.18 and two high ones; positives at 0.05, 0.1, 0.5 (five), 0.7 (two), 0.95. */
+	for (int i = 0; i < 18; i++)
+		p[i] = 0.01 * (i + 1);
+	p[18] = 0.6;
+	p[19] = 0.9;
+	for (int i = 0; i < 5; i++)
+		p[20 + i] = 0.5;
+	p[25] = p[26] = 0.7;
+	p[27] = 0.95;
+	p[28] = 0.1;
+	p[29] = 0.05;
+	struct hl_metrics m = compute(2, 30, label, p);
+	NEAR(m.sensitivity_at_specificity_90, 0.8); /* at 0.5 two of 20 negatives are above: 0.90 to the last bit */
+	NEAR(m.sensitivity_at_specificity_95, 0.3); /* at 0.7 one is */
+	NEAR(m.specificity_at_sensitivity_90, 9.0 / 20); /* at 0.1 nine negatives are below */
+	NEAR(m.specificity_at_sensitivity_95, 4.0 / 20); /* at 0.05, all positives */
+	NEAR(m.baseline_sensitivity_at_specificity_90, 0);
+	assert_true(isnan(m.ppv) && isnan(m.npv));
+	struct hl_table table = {
+	    .n = 30, .classes = 2, .label = label, .probability = p, .names = names, .prevalence = 0.01};
+	assert_int_equal(hl_metrics_compute(&table, &m, NULL), HILUM_OK);
+	NEAR(m.sensitivity, 0.8);
+	NEAR(m.specificity, 0.9);
+	NEAR(m.ppv, 0.008 / (0.008 + 0.099));
+	NEAR(m.npv, 0.891 / (0.891 + 0.002));
+	NEAR(m.baseline_npv, 0.99);
+	assert_true(isnan(m.baseline_ppv));
+	table.n = 20;
+	assert_int_equal(hl_metrics_compute(&table, &m, NULL), HILUM_OK);
+	assert_true(isnan(m.ppv) && isnan(m.sensitivity_at_specificity_90));
+}
+
 static void refused(void **state)
 {
 	const int32_t label[] = {0, 1}, high[] = {0, 3}, low[] = {-1, 0};
@@ -205,7 +245,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(binary),        cmocka_unit_test(certain_and_wrong), cmocka_unit_test(one_class),
 	    cmocka_unit_test(three_classes), cmocka_unit_test(refused),           cmocka_unit_test(without_memory),
-	    cmocka_unit_test(many_ties),
+	    cmocka_unit_test(many_ties),     cmocka_unit_test(operating_points),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

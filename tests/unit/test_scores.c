@@ -256,7 +256,8 @@ static void round_trip(int32_t classes)
 	hilum_scores_free(again);
 	hilum_scores_free(scores);
 	dataset.class_count = 5 - classes;
-	assert_int_equal(hl_scores_from_predictions(&dataset, &predictions, "test", NULL, &scores, NULL), HILUM_ERROR_DATA);
+	assert_int_equal(hl_scores_from_predictions(&dataset, &predictions, "test", NULL, &scores, NULL),
+	                 HILUM_ERROR_DATA);
 }
 
 static void predictions_round_trip(void **state)
@@ -264,6 +265,150 @@ static void predictions_round_trip(void **state)
 	(void)state;
 	round_trip(2);
 	round_trip(3);
+}
+
+static const char grouped[] = "path,label,probability,group\na,0,0.1,x\nb,1,0.7,x\nc,0,0.2,y\nd,0,0.4,y\ne,1,0.8,z\n"
+                              "f,0,0.3,w\n";
+
+static struct hilum_scores *scored_as(const char *text, const struct hilum_score_options *options)
+{
+	struct hilum_scores *scores = NULL;
+	struct hilum_error error = {0};
+	hilum_scores_free(scored(text));
+	if (hilum_score_file(path, options, &scores, &error))
+		fail_msg("%s", error.message);
+	return scores;
+}
+
+static void by_group(void **state)
+{
+	static const double wanted[][4] = {
+	    [HILUM_AGGREGATE_AUTO] = {0.3, 0.4, 0.3, 0.8},
+	    [HILUM_AGGREGATE_MEAN] = {0.3, 0.4, 0.3, 0.8},
+	    [HILUM_AGGREGATE_MAX] = {0.3, 0.7, 0.4, 0.8},
+	    [HILUM_AGGREGATE_NOISY_OR] = {0.3, 1 - 0.9 * 0.3, 1 - 0.8 * 0.6, 0.8},
+	};
+	static const int32_t label[] = {0, 1, 0, 1};
+	(void)state;
+	for (int how = HILUM_AGGREGATE_AUTO; how <= HILUM_AGGREGATE_NOISY_OR; how++) {
+		struct hilum_score_options options = {.by = HILUM_BY_GROUP, .aggregate = how, .resamples = 100};
+		struct hilum_scores *scores = scored_as(grouped, &options);
+		assert_int_equal(scores->metrics.n, 4);
+		assert_int_equal(scores->cases, 6);
+		assert_int_equal(scores->groups, 4);
+		assert_string_equal(scores->table.id[1], "x");
+		for (int i = 0; i < 4; i++) {
+			assert_int_equal(scores->table.label[i], label[i]);
+			assert_float_equal(scores->table.probability[i], wanted[how][i], 1e-15);
+		}
+		char *text = printed(scores, HILUM_OUTPUT_TEXT);
+		assert_non_null(strstr(text, "4 groups of 6 cases"));
+		free(text);
+		hilum_scores_free(scores);
+	}
+	/* Three classes: the mean of rows, and one label a group. */
+	const struct hilum_score_options mean = {.by = HILUM_BY_GROUP};
+	struct hilum_scores *scores =
+	    scored_as("label,p_a,p_b,p_c,group\na,0.5,0.5,0,x\na,1,0,0,x\nc,0,0,1,y\n", &mean);
+	assert_float_equal(scores->table.probability[0], 0.75, 1e-15);
+	assert_float_equal(scores->table.probability[5], 1, 1e-15);
+	hilum_scores_free(scores);
+}
+
+static void by_group_refused(void **state)
+{
+	static const struct {
+		const char *text;
+		struct hilum_score_options options;
+		enum hilum_status status;
+		const char *says;
+	} cases[] = {
+	    {"label,probability\n1,0.5\n", {.by = HILUM_BY_GROUP}, HILUM_ERROR_DATA, "no groups"},
+	    {grouped, {.aggregate = HILUM_AGGREGATE_MAX}, HILUM_ERROR_ARGUMENT, "--by group"},
+	    {grouped, {.by = 7}, HILUM_ERROR_ARGUMENT, "by: 7"},
+	    {grouped, {.by = HILUM_BY_GROUP, .aggregate = 9}, HILUM_ERROR_ARGUMENT, "aggregate: 9"},
+	    {grouped, {.prevalence = -0.1}, HILUM_ERROR_ARGUMENT, "prevalence"},
+	    {grouped, {.resamples = 5}, HILUM_ERROR_ARGUMENT, "resamples"},
+	    {"label,p_a,p_b,p_c,group\na,1,0,0,x\nb,1,0,0,x\n",
+	     {.by = HILUM_BY_GROUP},
+	     HILUM_ERROR_DATA,
+	     "cases 1 and 2 are of one group"},
+	    {"label,p_a,p_b,p_c,group\na,1,0,0,x\n",
+	     {.by = HILUM_BY_GROUP, .aggregate = HILUM_AGGREGATE_MAX},
+	     HILUM_ERROR_UNSUPPORTED,
+	     "max"},
+	};
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		struct hilum_scores *scores = NULL;
+		struct hilum_error error = {0};
+		hilum_scores_free(scored(cases[i].text));
+		assert_int_equal(hilum_score_file(path, &cases[i].options, &scores, &error), cases[i].status);
+		assert_null(scores);
+		if (!strstr(error.message, cases[i].says))
+			fail_msg("table %zu: %s", i, error.message);
+	}
+}
+
+static double net_benefit(const json_t *root, const char *key, size_t percent)
+{
+	const json_t *curve = json_object_get(root, "decision_curve");
+	return json_real_value(json_array_get(json_object_get(curve, key), percent - 1));
+}
+
+static void intervals(void **state)
+{
+	struct hilum_scores *scores = scored(grouped);
+	double low = 7, high = 7;
+	(void)state;
+	assert_int_equal(scores->resamples, 2000);
+	assert_true(hilum_scores_interval(scores, "log_loss", &low, &high));
+	assert_true(low < scores->metrics.log_loss && scores->metrics.log_loss < high);
+	assert_false(hilum_scores_interval(scores, "ppv", &low, &high));
+	assert_false(hilum_scores_interval(scores, "nonsense", &low, &high));
+	char *text = printed(scores, HILUM_OUTPUT_JSON);
+	json_t *root = json_loads(text, 0, NULL), *interval = json_object_get(root, "log_loss_interval");
+	assert_true(json_real_value(json_array_get(interval, 1)) == high);
+	assert_true(json_is_null(json_object_get(root, "delong")));
+	assert_true(json_is_false(json_object_get(json_object_get(root, "intervals"), "independent_cases")));
+	/* Of six cases two are positive; at 0.25 four are called so, both of them among these. */
+	assert_float_equal(net_benefit(root, "net_benefit", 25), 2.0 / 6 - 2.0 / 6 / 3, 1e-12);
+	assert_float_equal(net_benefit(root, "net_benefit_of_all", 25), 2.0 / 6 - 4.0 / 6 / 3, 1e-12);
+	/* A threshold is reached by what equals it, though 70/100 and 0.7 are written differently. */
+	assert_float_equal(net_benefit(root, "net_benefit", 70), 2.0 / 6, 1e-12);
+	json_decref(root);
+	free(text);
+	text = printed(scores, HILUM_OUTPUT_TEXT);
+	assert_non_null(strstr(text, "2000 draws of whole groups out of 4"));
+	free(text);
+	hilum_scores_free(scores);
+	const struct hilum_score_options options = {.prevalence = 0.5};
+	scores = scored_as(grouped, &options);
+	text = printed(scores, HILUM_OUTPUT_JSON);
+	root = json_loads(text, 0, NULL);
+	assert_true(json_is_null(json_object_get(root, "intervals")));
+	assert_float_equal(json_real_value(json_object_get(root, "ppv")), 1, 0);
+	assert_float_equal(net_benefit(root, "net_benefit", 25), 0.5 - 0.5 * 0.5 / 3, 1e-12);
+	json_decref(root);
+	free(text);
+	hilum_scores_free(scores);
+}
+
+/* No line is wider than 100 columns. */
+static void fits(void **state)
+{
+	const struct hilum_score_options options = {.prevalence = 0.015, .resamples = 100};
+	struct hilum_scores *scores = scored_as(grouped, &options);
+	char *text = printed(scores, HILUM_OUTPUT_TEXT);
+	(void)state;
+	for (const char *line = text; *line;) {
+		size_t length = strcspn(line, "\n");
+		if (length > 100)
+			fail_msg("%zu columns: %.*s", length, (int)length, line);
+		line += length + (line[length] == '\n');
+	}
+	free(text);
+	hilum_scores_free(scores);
 }
 
 /* Each allocation in turn fails: a typed error, nothing leaked, nothing written. */
@@ -290,10 +435,10 @@ static void without_memory(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(binary_table),   cmocka_unit_test(json),
-	    cmocka_unit_test(class_columns),  cmocka_unit_test(refused),
-	    cmocka_unit_test(no_escapes),     cmocka_unit_test(long_table),
-	    cmocka_unit_test(without_memory), cmocka_unit_test(predictions_round_trip),
+	    cmocka_unit_test(binary_table),   cmocka_unit_test(json),       cmocka_unit_test(class_columns),
+	    cmocka_unit_test(refused),        cmocka_unit_test(no_escapes), cmocka_unit_test(long_table),
+	    cmocka_unit_test(without_memory), cmocka_unit_test(by_group),   cmocka_unit_test(by_group_refused),
+	    cmocka_unit_test(intervals),      cmocka_unit_test(fits),       cmocka_unit_test(predictions_round_trip),
 	};
 	hilum_scores_free(NULL);
 	return cmocka_run_group_tests(tests, make_file, remove_file);
