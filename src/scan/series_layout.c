@@ -64,7 +64,8 @@ static enum hilum_status check_kind(const struct hl_slice *slices, const struct 
 static enum hilum_status check_places(const struct hl_slice *slices, const struct hl_stack *stack, bool force,
                                       bool *placed, struct hl_findings *findings, struct hilum_error *error)
 {
-	int32_t orientation = 0, position = 0, spacing = 0;
+	int32_t orientation = 0, position = 0, spacing = 0, count;
+	const char *what;
 
 	for (int32_t i = 0; i < stack->count; i++) {
 		const struct hl_dicom_frame *frame = hl_slice_frame(&slices[stack->slice[i]]);
@@ -72,19 +73,14 @@ static enum hilum_status check_places(const struct hl_slice *slices, const struc
 		position += !frame->has_position;
 		spacing += !frame->has_spacing;
 	}
-	*placed = !orientation && !position && !spacing;
+	count = orientation ? orientation : position ? position : spacing;
+	what = orientation ? "image orientation" : position ? "image position" : "pixel spacing";
+	*placed = count == 0;
 	if (*placed)
 		return HILUM_OK;
-	return hl_findings_refuse(findings, HL_FINDING_MISSING_TAGS, force,
-	                          orientation > position ? orientation : position, error,
-	                          "%s missing or not sound in %d of %d slices%s",
-	                          orientation ? "image orientation"
-	                          : position  ? "image position"
-	                                      : "pixel spacing",
-	                          orientation ? orientation
-	                          : position  ? position
-	                                      : spacing,
-	                          stack->count, force ? ": place in the patient unknown" : "");
+	return hl_findings_refuse(findings, HL_FINDING_MISSING_TAGS, force, count, error,
+	                          "%s missing or not sound in %d of %d slices%s", what, count, stack->count,
+	                          force ? ": place in the patient unknown" : "");
 }
 
 static void note_padding(const struct hl_slice *slices, const struct hl_stack *stack, struct hl_findings *findings)
@@ -275,9 +271,12 @@ static enum hilum_status make_room(struct work *work, struct hilum_error *error)
 		/* Whole pixels, so that the first slice stays as it is. */
 		least = floor(least + 1e-6);
 		most = ceil(most - 1e-6);
-		if (!(most - least <= *side[axis]))
-			return hl_fail(error, HILUM_ERROR_UNSUPPORTED, "slices displaced by %g mm from each other",
+		if (!(most - least <= *side[axis])) {
+			hl_findings_note(work->findings, HL_FINDING_SHIFTED, HL_FINDING_REFUSED, work->places,
+			                 "slices displaced by %.4g mm from each other", (most - least) * pixel);
+			return hl_fail(error, HILUM_ERROR_UNSUPPORTED, "slices displaced by %.4g mm from each other",
 			               (most - least) * pixel);
+		}
 		*side[axis] += (int32_t)(most - least);
 		for (int32_t i = 0; i < layout->count; i++)
 			layout->place[i].shift[axis] = layout->place[i].shift[axis] / pixel - least;
