@@ -10,6 +10,7 @@ struct hl_cpu {
 	char name[64];
 	bool avx2, avx512, avx512_bf16, avx512_vnni, amx;
 };
+/* HILUM_CPU=avx512, avx2 or none in the environment hides what is newer than that (for tests). */
 struct hl_cpu hl_cpu_describe(void);
 /* Bytes of memory available to this process: the smaller of MemAvailable and the cgroup's limit. */
 int64_t hl_memory_available(void);

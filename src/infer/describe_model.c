@@ -37,6 +37,16 @@ static size_t part_size(const struct description *this, const char *name)
 	return json_array_size(json_object_get(this->split, name));
 }
 
+/* The first of the layers that run as one with this one, or itself. */
+static int32_t head_of(const struct description *this, int type, int32_t node)
+{
+	int32_t head = node, tail = hl_plan_tail(this->plan[type], node);
+	for (int32_t i = node - 1; i > 0; i--)
+		if (hl_plan_tail(this->plan[type], i) == tail)
+			head = i;
+	return head;
+}
+
 /* ---- JSON ---- */
 
 static json_t *layers_json(const struct description *this)
@@ -54,6 +64,10 @@ static json_t *layers_json(const struct description *this)
 				char key[32];
 				snprintf(key, sizeof(key), "backend_%s", types[t]);
 				json_object_set_new(layer, key, json_string(hl_plan_backend(this->plan[t], i)));
+				snprintf(key, sizeof(key), "runs_with_%s", types[t]);
+				int32_t head = head_of(this, t, i);
+				if (head != i)
+					json_object_set_new(layer, key, json_string(graph->node[head].name));
 			}
 		json_array_append_new(list, layer);
 	}
@@ -115,13 +129,28 @@ static void print_summary(const struct description *this, const char *path, FILE
 	fputc('\n', file);
 }
 
+/* A layer that runs with those before it names the first of them. */
+static void print_backend(const struct description *this, int type, int32_t node, FILE *file)
+{
+	int32_t head = head_of(this, type, node);
+	const char *name = this->model->graph->node[head].name;
+	if (head == node) {
+		fprintf(file, "  %-20s", hl_plan_backend(this->plan[type], node));
+		return;
+	}
+	int pad = 15 - (int)strlen(name);
+	fputs("  with ", file);
+	hl_put_safe(file, name);
+	fprintf(file, "%*s", pad > 0 ? pad : 0, "");
+}
+
 static void print_layers(const struct description *this, FILE *file)
 {
 	const struct hl_graph *graph = this->model->graph;
 	fprintf(file, "\n  %-16s %-12s %-20s %12s", "layer", "op", "output", "parameters");
 	for (int t = HL_F32; t <= HL_BF16; t++)
 		if (this->plan[t])
-			fprintf(file, "  %-10s", types[t]);
+			fprintf(file, "  %-20s", types[t]);
 	fputc('\n', file);
 	for (int32_t i = 1; i < graph->nodes; i++) {
 		const struct hl_node *node = &graph->node[i];
@@ -134,7 +163,7 @@ static void print_layers(const struct description *this, FILE *file)
 		        (long long)node_parameters(graph, i));
 		for (int t = HL_F32; t <= HL_BF16; t++)
 			if (this->plan[t])
-				fprintf(file, "  %-10s", hl_plan_backend(this->plan[t], i));
+				print_backend(this, t, i, file);
 		fputc('\n', file);
 	}
 	for (int t = HL_F32; t <= HL_BF16; t++)

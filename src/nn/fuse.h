@@ -13,7 +13,7 @@
 struct hl_fuse_node {
 	int32_t readers; /* of its output, counted once for each time that it is read */
 	int32_t reader;  /* the last of them */
-	int32_t kind;    /* nodes of different kinds (type, training) do not run as one */
+	int32_t kind;    /* nodes of different kinds do not run as one */
 };
 
 struct hl_chain {

@@ -117,7 +117,9 @@ static enum hilum_status compile(struct hl_plan *plan, int32_t head, const struc
 	return HILUM_OK;
 }
 
-/* Nodes run as one only where they share type and fate: a backward pass or none. */
+#define TAKEN (-1)
+
+/* Nodes run as one only where they share type and fate: a backward pass or none; and only in one chain. */
 static struct hl_fuse_node *describe(const struct hl_plan *plan, struct hilum_error *error)
 {
 	struct hl_fuse_node *list = hl_alloc((size_t)plan->nodes, sizeof(*list));
@@ -149,6 +151,8 @@ static enum hilum_status compile_all(struct hl_plan *plan, struct hilum_error *e
 		status = HILUM_ERROR_UNSUPPORTED;
 		for (int32_t links = chain.links; links >= 0 && status == HILUM_ERROR_UNSUPPORTED; links--)
 			status = compile(plan, i, &chain, links, error);
+		for (int32_t k = 0; k < chain.links && plan->unit[chain.node[k]].tail; k++)
+			list[chain.node[k]].kind = TAKEN;
 		if (status == HILUM_ERROR_UNSUPPORTED)
 			hl_fail(error, status, "%s: no back end runs %s", plan->graph->node[i].name,
 			        plan->graph->node[i].op->name);

@@ -1,7 +1,7 @@
 /* Every op, every sample, every back end: gradients against finite differences, results against the reference, parts
  * left out, in place, thread counts, options as text. Prints a line for each failure and a count at the end.
  *
- *   test_ops [OP]
+ *   test_ops [OP | chains]
  */
 #include <math.h>
 #include <stdlib.h>
@@ -144,6 +144,8 @@ static void check_gradients(const struct subject *subject, const struct ask *ask
 	if (session_open(&session, subject, ask, NULL))
 		return;
 	values_open(&values, subject);
+	if (ask->settled)
+		values_settle(&values, subject);
 	struct probe probe = {.session = &session, .values = &values, .training = training};
 	probe.high = malloc((size_t)values.out_count * sizeof(float));
 	session_forward(&session, &values, training);
@@ -153,9 +155,9 @@ static void check_gradients(const struct subject *subject, const struct ask *ask
 		check_tensor(&probe, values.in[i], values.din[i], values.in_count[i], name);
 	}
 	for (int i = 0; i < values.params; i++)
-		if (subject->shapes.param[i].trained)
+		if (subject->param[i].trained)
 			check_tensor(&probe, values.param[i], values.dparam[i], values.param_count[i],
-			             subject->shapes.param[i].name);
+			             subject->param[i].name);
 	free(probe.high);
 	values_close(&values);
 	session_close(&session);
@@ -182,7 +184,7 @@ static void compare(const struct session *session, const struct values *got, con
 	snprintf(what, sizeof(what), "inputs or weights changed by forward, %s", mode);
 	report(subject, ask->backend, what, session->wrote_inputs ? 1 : 0, 0);
 	for (int i = 0; i < got->params; i++) {
-		snprintf(what, sizeof(what), "%s after forward, %s", subject->shapes.param[i].name, mode);
+		snprintf(what, sizeof(what), "%s after forward, %s", subject->param[i].name, mode);
 		report(subject, ask->backend, what, distance(got->state[i], expected->state[i], got->param_count[i]),
 		       limit);
 	}
@@ -193,9 +195,9 @@ static void compare(const struct session *session, const struct values *got, con
 		report(subject, ask->backend, what, distance(got->din[i], expected->din[i], got->in_count[i]), limit);
 	}
 	for (int i = 0; ask->training && i < got->params; i++) {
-		if (ask->skip_dparam || ask->omit_dparam || !subject->shapes.param[i].trained)
+		if (ask->skip_dparam || ask->omit_dparam || !subject->param[i].trained)
 			continue;
-		snprintf(what, sizeof(what), "gradient by %s, %s", subject->shapes.param[i].name, mode);
+		snprintf(what, sizeof(what), "gradient by %s, %s", subject->param[i].name, mode);
 		report(subject, ask->backend, what, distance(got->dparam[i], expected->dparam[i], got->param_count[i]),
 		       limit);
 	}
@@ -204,7 +206,8 @@ static void compare(const struct session *session, const struct values *got, con
 /* Runs as asked and compares with the reference in float32 on the same (rounded) inputs. */
 static void check_against(const struct subject *subject, struct ask ask, bool training, const char *mode)
 {
-	struct ask oracle = {.backend = &hl_backend_reference, .type = HL_F32, .training = true};
+	struct ask oracle = {
+	    .backend = subject->parts > 1 ? &composed : &hl_backend_reference, .type = HL_F32, .training = true};
 	struct session session, reference;
 	struct values got, expected;
 	struct hilum_error error = {0};
@@ -218,7 +221,7 @@ static void check_against(const struct subject *subject, struct ask ask, bool tr
 		return;
 	}
 	if (session_open(&reference, subject, &oracle, &error)) {
-		complain(subject->op, subject->sample, &hl_backend_reference, name, error.message);
+		complain(subject->op, subject->sample, oracle.backend, name, error.message);
 		session_close(&session);
 		return;
 	}
@@ -368,11 +371,103 @@ static void check_op(const struct hl_op *op)
 	}
 }
 
+/* ---- chains --------------------------------------------------------------------------------------------------- */
+
+/* Whole and broken vectors of channels, windows of two by two and others, odd sizes, depth; a pair of a chain and
+ * whether kinks can be kept out of the way of finite differences. */
+static const struct chain {
+	const char *sample;
+	bool smooth;
+} chains[] = {
+    {"2x1x5x7x3 | batchnorm | relu", true},
+    {"3x1x4x4x16 | batchnorm eps=0.001 momentum=0.3 | leakyrelu slope=0.2", true},
+    {"1x1x9x11x37 | batchnorm | relu", true},
+    {"2x1x24x25x64 | batchnorm | relu", false},
+    {"2x1x5x7x16 | batchnorm | add | relu", true},
+    {"2x3x5x4x7 | batchnorm | add | leakyrelu slope=0.3", true},
+    {"2x1x24x25x32 | batchnorm | add | relu", false},
+    {"2x1x5x3x5 | batchnorm | add", true},
+    {"2x1x6x8x16 | batchnorm | relu | maxpool size=2", true},
+    {"2x1x7x9x32 | batchnorm | leakyrelu slope=0.1 | maxpool size=2", true},
+    {"2x1x5x6x19 | batchnorm | relu | maxpool size=2", true},
+    {"1x1x3x2x16 | batchnorm | maxpool size=2", true},
+    {"1x1x33x35x48 | batchnorm | relu | maxpool size=2", false},
+    {"2x4x6x4x16 | batchnorm | relu | maxpool size=2", true},
+    {"1x5x7x3x16 | batchnorm | leakyrelu slope=0.1 | maxpool size=2", true},
+    {"2x3x4x5x16 | batchnorm | relu | maxpool size=1x2x2", true},
+    {"1x9x10x11x32 | batchnorm | relu | maxpool size=2", false},
+    {"2x1x7x8x16 | batchnorm | relu | maxpool size=3 stride=2 pad=1", true},
+    {"1x1x8x7x21 | batchnorm | leakyrelu slope=0.1 | maxpool size=3 stride=1 pad=1", true},
+    {"2x1x7x5x16 | batchnorm | relu | maxpool size=3x2 stride=2x1", true},
+    {"1x5x4x6x18 | batchnorm | relu | maxpool size=3 stride=2 pad=1", true},
+    {"1x1x5x5x16 | batchnorm | relu | maxpool size=2 stride=3", true},
+    {"2x1x6x7x16 | batchnorm | add | relu | maxpool size=2", false},
+    {"1x3x5x6x9 | batchnorm | add | leakyrelu slope=0.1 | maxpool size=3 stride=2 pad=1", false},
+};
+
+/* True if it was taken. */
+static bool check_chain_on(const struct subject *subject, const struct hl_backend *backend, bool smooth)
+{
+	struct ask ask = {.backend = backend, .type = HL_F32, .training = true, .settled = true};
+	struct session session;
+	if (session_open(&session, subject, &ask, NULL))
+		return false;
+	bool in_place_gradient = session.primitive->in_place_gradient;
+	session_close(&session);
+	if (smooth) {
+		check_gradients(subject, &ask, true);
+		check_gradients(subject, &ask, false);
+	}
+	ask.settled = false;
+	check_threads(subject, ask);
+	for (int type = HL_F32; type <= HL_BF16; type++) {
+		ask = (struct ask){.backend = backend, .type = (enum hl_type)type, .training = true};
+		check_against(subject, ask, true, "training");
+		check_against(subject, ask, false, "frozen");
+		check_parts(subject, ask);
+		ask.in_place_gradient = in_place_gradient;
+		check_against(subject, ask, true, "gradient in place");
+		ask.in_place_gradient = false;
+		ask.coarse = true;
+		check_against(subject, ask, true, "ties and zeros");
+		ask.coarse = false;
+		ask.training = false;
+		check_against(subject, ask, false, "inference");
+	}
+	return true;
+}
+
+/* Those with pooling on the loops of every instruction set that this processor has. */
+static void check_chain(const struct chain *chain)
+{
+	static const char *const processors[] = {"none", "avx2", "avx512"};
+	struct hilum_error error = {0};
+	struct subject subject;
+	if (!subject_open_chain(&subject, chain->sample, &error)) {
+		complain(hl_ops[0], chain->sample, NULL, "sample refused", error.message);
+		subject_close(&subject);
+		return;
+	}
+	for (size_t i = strstr(chain->sample, "maxpool") ? 0 : 2; i < 3; i++) {
+		setenv("HILUM_CPU", processors[i], 1);
+		bool taken = false;
+		for (const struct hl_backend *const *backend = hl_backends(); *backend; backend++)
+			taken |= check_chain_on(&subject, *backend, chain->smooth);
+		if (!taken)
+			complain(subject.op, chain->sample, NULL, "chain", "no back end takes it");
+	}
+	unsetenv("HILUM_CPU");
+	subject_close(&subject);
+}
+
 int main(int argc, char **argv)
 {
 	for (const struct hl_op *const *op = hl_ops; *op; op++)
 		if (argc < 2 || strcmp((*op)->name, argv[1]) == 0)
 			check_op(*op);
+	for (size_t i = 0; i < sizeof(chains) / sizeof(chains[0]); i++)
+		if (argc < 2 || strcmp("chains", argv[1]) == 0)
+			check_chain(&chains[i]);
 	if (checks == 0)
 		printf("no op of that name\n");
 	printf("%ld checks, %ld failures\n", checks, failures);

@@ -1,6 +1,6 @@
 /* The vector back end: element-wise ops here, batch norm and pooling in their own files. */
-#include "nn/backends/vector.h"
 #include "base/memory.h"
+#include "nn/backends/vector_norm.h"
 #include "nn/ops/options.h"
 #include <string.h>
 
@@ -204,11 +204,16 @@ static enum hilum_status fill_add(const struct hl_compile *request, struct hl_ve
 	return HILUM_OK;
 }
 
+static enum hilum_status fill_batchnorm(const struct hl_compile *request, struct hl_vector *node)
+{
+	return hl_vector_batchnorm(request, (struct hl_norm *)node);
+}
+
 static const struct {
 	const char *op;
 	enum hilum_status (*fill)(const struct hl_compile *request, struct hl_vector *node);
 } table[] = {
-    {"batchnorm", hl_vector_batchnorm},
+    {"batchnorm", fill_batchnorm},
     {"maxpool", hl_vector_maxpool},
     {"avgpool", hl_vector_avgpool},
     {"globalpool", hl_vector_globalpool},
@@ -219,16 +224,16 @@ static const struct {
 
 static enum hilum_status compile(const struct hl_compile *request, struct hl_primitive **out, struct hilum_error *error)
 {
-	if (request->links > 0)
-		return hl_fail(error, HILUM_ERROR_UNSUPPORTED, "vector: no nodes as one");
 	for (size_t i = 0; i < sizeof table / sizeof table[0]; i++) {
 		struct hl_vector *node;
 		enum hilum_status status;
 		if (strcmp(table[i].op, request->op->name) != 0)
 			continue;
-		node = hl_alloc(1, sizeof *node);
+		if (request->links > 0 && table[i].fill != fill_batchnorm)
+			break;
+		node = hl_alloc(1, sizeof(struct hl_norm)); /* the largest */
 		if (!node)
-			return hl_fail_memory(error, sizeof *node, "a compiled layer");
+			return hl_fail_memory(error, sizeof(struct hl_norm), "a compiled layer");
 		node->threads = request->threads > 0 ? request->threads : 1;
 		node->half = request->type == HL_BF16;
 		node->use_output = request->op->keeps_output;
@@ -242,7 +247,8 @@ static enum hilum_status compile(const struct hl_compile *request, struct hl_pri
 		*out = &node->primitive;
 		return HILUM_OK;
 	}
-	return hl_fail(error, HILUM_ERROR_UNSUPPORTED, "vector: no %s here", request->op->name);
+	return hl_fail(error, HILUM_ERROR_UNSUPPORTED, "vector: no %s here%s", request->op->name,
+	               request->links > 0 ? " with others" : "");
 }
 
 const struct hl_backend hl_backend_vector = {.name = "vector", .compile = compile};

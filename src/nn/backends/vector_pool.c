@@ -1,18 +1,11 @@
 /* Pooling. The gradient gathers: each input place sums over the windows that hold it, so rows are independent and the
  * order of the sums is the reference's. Max pooling keeps one byte per output: the winner's place in its window. */
-#include "nn/backends/vector.h"
-#include "nn/ops/common.h"
+#include "nn/backends/vector_pool.h"
 #include <string.h>
 
 #define BLOCK 64            /* channels at a time, so that running values stay in registers or the first cache */
 #define PLACES_MAX 255      /* of a window of max pooling, for one byte to name them */
-#define WINDOWS_MAX 64      /* over one input place; more (stride much below size) goes to the reference */
 #define ROWS_ELEMENTS 16384 /* about as many elements a piece */
-
-static int64_t least(int64_t a, int64_t b)
-{
-	return a < b ? a : b;
-}
 
 /* ---- max, forward ---- */
 
@@ -45,7 +38,7 @@ HL_VECTOR_INLINE void max_window(const struct hl_vector_task *task, const struct
 	uint8_t *saved = task->call->saved;
 
 	for (int64_t c0 = 0; c0 < in.c; c0 += BLOCK) {
-		int64_t count = least(BLOCK, in.c - c0);
+		int64_t count = hl_least(BLOCK, in.c - c0);
 		float best[BLOCK];
 		int32_t winner[BLOCK];
 		bool first = true;
@@ -87,65 +80,9 @@ static HL_VECTOR_CLONES void max_rows16(const struct hl_vector_task *task, int64
 	max_rows(task, begin, end, true);
 }
 
-/* ---- which windows hold an input place ---- */
-
-struct reach {
-	int64_t from, to;
-};
-
-static inline struct reach reach_of(int64_t at, int64_t size, int64_t stride, int64_t pad, int64_t limit)
-{
-	int64_t first = at + pad - size + 1;
-	struct reach reach = {first <= 0 ? 0 : (first + stride - 1) / stride, (at + pad) / stride + 1};
-
-	reach.to = least(reach.to, limit);
-	return reach;
-}
-
-struct windows {
-	int count;
-	int64_t out[WINDOWS_MAX];   /* place of the window's output, in pixels of the batch */
-	int32_t place[WINDOWS_MAX]; /* of the input in that window */
-	float share[WINDOWS_MAX];   /* one over the places of the window that count */
-};
-
-static inline void windows_over(const struct hl_window *v, struct hl_shape in, struct hl_shape out, int64_t row,
-                                int64_t w, bool shares, struct windows *list)
-{
-	int64_t image = row / in.h / in.d, d = row / in.h % in.d, h = row % in.h;
-	struct reach over_d = reach_of(d, v->size.d, v->stride.d, v->pad.d, out.d);
-	struct reach over_h = reach_of(h, v->size.h, v->stride.h, v->pad.h, out.h);
-	struct reach over_w = reach_of(w, v->size.w, v->stride.w, v->pad.w, out.w);
-
-	list->count = 0;
-	for (int64_t od = over_d.from; od < over_d.to; od++)
-		for (int64_t oh = over_h.from; oh < over_h.to; oh++)
-			for (int64_t ow = over_w.from; ow < over_w.to; ow++) {
-				int64_t pd = d - od * v->stride.d + v->pad.d, ph = h - oh * v->stride.h + v->pad.h;
-				int64_t pw = w - ow * v->stride.w + v->pad.w;
-				list->out[list->count] = ((image * out.d + od) * out.h + oh) * out.w + ow;
-				list->place[list->count] = (int32_t)((pd * v->size.h + ph) * v->size.w + pw);
-				if (shares) {
-					struct hl_span span = hl_pool_span(v, in, od, oh, ow);
-					list->share[list->count] =
-					    1.0F / (float)((span.to.d - span.from.d) * (span.to.h - span.from.h) *
-					                   (span.to.w - span.from.w));
-				}
-				list->count++;
-			}
-}
-
-static bool few_windows(const struct hl_window *v)
-{
-	int64_t d = (v->size.d + v->stride.d - 1) / v->stride.d, h = (v->size.h + v->stride.h - 1) / v->stride.h;
-	int64_t w = (v->size.w + v->stride.w - 1) / v->stride.w;
-
-	return d <= WINDOWS_MAX && h <= WINDOWS_MAX && w <= WINDOWS_MAX && d * h * w <= WINDOWS_MAX;
-}
-
 /* ---- gradients: a is the gradient of the output ---- */
 
-HL_VECTOR_INLINE float term(const struct hl_vector_task *task, const struct windows *list, int k, int64_t at,
+HL_VECTOR_INLINE float term(const struct hl_vector_task *task, const struct hl_windows *list, int k, int64_t at,
                             const bool half, const bool maximum)
 {
 	float d = hl_vector_load(task->a, at, half);
@@ -155,7 +92,7 @@ HL_VECTOR_INLINE float term(const struct hl_vector_task *task, const struct wind
 	return d * list->share[k];
 }
 
-HL_VECTOR_INLINE void gather(const struct hl_vector_task *task, const struct windows *list, int64_t to,
+HL_VECTOR_INLINE void gather(const struct hl_vector_task *task, const struct hl_windows *list, int64_t to,
                              int64_t channels, const bool half, const bool maximum)
 {
 	if (list->count == 0) {
@@ -170,7 +107,7 @@ HL_VECTOR_INLINE void gather(const struct hl_vector_task *task, const struct win
 		return;
 	}
 	for (int64_t c0 = 0; c0 < channels; c0 += BLOCK) {
-		int64_t count = least(BLOCK, channels - c0);
+		int64_t count = hl_least(BLOCK, channels - c0);
 		float sum[BLOCK];
 		for (int64_t c = 0; c < count; c++)
 			sum[c] = 0.0F;
@@ -189,11 +126,11 @@ HL_VECTOR_INLINE void gather_rows(const struct hl_vector_task *task, int64_t beg
 {
 	struct hl_window window = hl_pool_window(task->call->options, task->call->shapes->spatial);
 	struct hl_shape in = task->call->shapes->in[0], out = task->call->shapes->out;
-	struct windows list;
+	struct hl_windows list;
 
 	for (int64_t row = begin; row < end; row++)
 		for (int64_t w = 0; w < in.w; w++) {
-			windows_over(&window, in, out, row, w, !maximum, &list);
+			hl_windows_over(&window, in, out, row, w, !maximum, &list);
 			gather(task, &list, (row * in.w + w) * in.c, in.c, half, maximum);
 		}
 }
@@ -229,7 +166,7 @@ HL_VECTOR_INLINE void average_window(const struct hl_vector_task *task, const st
 	    (double)((span->to.d - span->from.d) * (span->to.h - span->from.h) * (span->to.w - span->from.w));
 
 	for (int64_t c0 = 0; c0 < in.c; c0 += BLOCK) {
-		int64_t count = least(BLOCK, in.c - c0);
+		int64_t count = hl_least(BLOCK, in.c - c0);
 		double sum[BLOCK] = {0};
 		for (int64_t d = span->from.d; d < span->to.d; d++)
 			for (int64_t h = span->from.h; h < span->to.h; h++)
@@ -377,7 +314,7 @@ enum hilum_status hl_vector_maxpool(const struct hl_compile *request, struct hl_
 {
 	struct hl_window window = hl_pool_window(request->options, request->shapes->spatial);
 
-	if (window.size.d * window.size.h * window.size.w > PLACES_MAX || !few_windows(&window))
+	if (window.size.d * window.size.h * window.size.w > PLACES_MAX || !hl_windows_few(&window))
 		return HILUM_ERROR_UNSUPPORTED;
 	node->primitive.forward = max_forward;
 	node->primitive.backward = max_backward;
@@ -389,7 +326,7 @@ enum hilum_status hl_vector_avgpool(const struct hl_compile *request, struct hl_
 {
 	struct hl_window window = hl_pool_window(request->options, request->shapes->spatial);
 
-	if (!few_windows(&window))
+	if (!hl_windows_few(&window))
 		return HILUM_ERROR_UNSUPPORTED;
 	node->primitive.forward = average_forward;
 	node->primitive.backward = average_backward;
