@@ -69,6 +69,14 @@ typedef void hilum_log_function(void *context, enum hilum_level level, const cha
 /* Where the library's messages go from now on; NULL (the default) drops them. Not thread-safe: set once, early. */
 HILUM_API void hilum_log_to(hilum_log_function *function, void *context);
 
+/* ---- untrusted files ------------------------------------------------------------------------------------------ */
+
+/* Files are read in child processes that can do nothing else, so that a hostile one cannot crash or enter the caller's;
+ * see docs/decisions/0011. The first use forks once: call hilum_sandbox(true) early in a program that will have much
+ * memory. false reads in this process, for programs that must not have children; so does HILUM_SANDBOX=off in the
+ * environment, where this function is not called. */
+HILUM_API void hilum_sandbox(bool on);
+
 /* ---- option tables ------------------------------------------------------------------------------------------- *
  * One table describes the members of a structure: names, defaults, ranges and help. It drives the parsing of command
  * lines and of architecture text, printing, range errors and the generated reference pages. */

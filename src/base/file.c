@@ -35,37 +35,47 @@ static enum hilum_status read_all(int fd, const char *path, size_t size, struct 
 	return HILUM_OK;
 }
 
+enum hilum_status hl_file_open(const char *path, size_t maximum, int *out, size_t *size, struct hilum_error *error)
+{
+	enum hilum_status status = HILUM_OK;
+	struct stat info;
+	/* Non-blocking, so that opening a pipe does not hang before its kind is known. */
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+
+	if (fd < 0)
+		return hl_fail_errno(error, path);
+	if (fstat(fd, &info))
+		status = hl_fail_errno(error, path);
+	else if (!S_ISREG(info.st_mode))
+		status = hl_fail(error, HILUM_ERROR_IO, "%s: %s, not a file", path,
+		                 S_ISDIR(info.st_mode) ? "a folder" : "a device or pipe");
+	else if ((uint64_t)info.st_size > maximum || info.st_size >= PTRDIFF_MAX)
+		status = hl_fail(error, HILUM_ERROR_LIMIT, "%s: %lld bytes, more than %zu", path,
+		                 (long long)info.st_size, maximum);
+	if (status) {
+		close(fd);
+		return status;
+	}
+	*out = fd;
+	*size = (size_t)info.st_size;
+	return HILUM_OK;
+}
+
 enum hilum_status hl_file_read(const char *path, size_t maximum, struct hl_buffer *out, struct hilum_error *error)
 {
 	struct hl_buffer buffer;
 	enum hilum_status status;
-	struct stat info;
+	size_t size;
 	int fd;
 
 	hl_buffer_init(&buffer, maximum);
-	/* Non-blocking, so that opening a pipe does not hang before its kind is known. */
-	fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-	if (fd < 0)
-		return hl_fail_errno(error, path);
-	if (fstat(fd, &info)) {
-		status = hl_fail_errno(error, path);
-		goto out;
-	}
-	if (!S_ISREG(info.st_mode)) {
-		status = hl_fail(error, HILUM_ERROR_IO, "%s: %s, not a file", path,
-		                 S_ISDIR(info.st_mode) ? "a folder" : "a device or pipe");
-		goto out;
-	}
-	if ((uint64_t)info.st_size > maximum || info.st_size >= PTRDIFF_MAX) {
-		status = hl_fail(error, HILUM_ERROR_LIMIT, "%s: %lld bytes, more than %zu", path,
-		                 (long long)info.st_size, maximum);
-		goto out;
-	}
-	status = read_all(fd, path, (size_t)info.st_size, &buffer, error);
+	status = hl_file_open(path, maximum, &fd, &size, error);
+	if (status)
+		return status;
+	status = read_all(fd, path, size, &buffer, error);
 	if (!status)
 		*out = buffer;
-out:
-	if (status)
+	else
 		hl_buffer_free(&buffer);
 	close(fd);
 	return status;

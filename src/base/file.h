@@ -8,6 +8,9 @@
  * Errors name the path. The caller frees out with hl_buffer_free. */
 enum hilum_status hl_file_read(const char *path, size_t maximum, struct hl_buffer *out, struct hilum_error *error);
 
+/* Opens a regular file for reading, with the same checks; the caller closes it. */
+enum hilum_status hl_file_open(const char *path, size_t maximum, int *out, size_t *size, struct hilum_error *error);
+
 /* Writes parts one after another to PATH.tmp-PID, fsyncs it, renames it to path and fsyncs the folder. The temporary
  * file is removed on failure. */
 struct hl_part {

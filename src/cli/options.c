@@ -283,6 +283,8 @@ void cli_overview_manual(FILE *file)
 	      ".TP\n.B OMP_WAIT_POLICY\nHow threads wait for each other: passive (default of this program) or active, "
 	      "which "
 	      "may be a little faster on a machine that does nothing else.\n"
+	      ".TP\n.B HILUM_SANDBOX\noff reads files in the program itself instead of in processes that can do nothing "
+	      "else.\n"
 	      ".TP\n.B HILUM_VERBOSE\nMore messages.\n.SH EXIT STATUS\n0 done; 1 failed; 2 misused.\n",
 	      file);
 	fputs(notice, file);

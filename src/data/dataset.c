@@ -6,6 +6,7 @@
 #include "base/memory.h"
 #include "data/collect.h"
 #include "scan/format.h"
+#include "scan/sandbox.h"
 
 #include <ctype.h>
 #include <stdlib.h>
@@ -480,6 +481,8 @@ enum hilum_status hl_dataset_open(const char *path, const struct hl_dataset_opti
 	struct hl_collect *collect = hl_alloc(1, sizeof(*collect));
 	struct hl_dataset *dataset = hl_alloc(1, sizeof(*dataset));
 	enum hilum_status status;
+	/* Before the memory for batches and tensors is taken. */
+	hl_sandbox_start();
 	if (!collect || !dataset) {
 		status = hl_fail_memory(error, sizeof(*dataset), "a data set");
 		goto out;

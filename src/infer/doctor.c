@@ -3,6 +3,7 @@
 
 #include "base/cpu.h"
 #include "base/memory.h"
+#include "scan/sandbox.h"
 
 #include <jansson.h>
 #include <limits.h>
@@ -22,7 +23,19 @@ struct machine {
 	struct hl_selftest test[BACKENDS_MAX];
 	int tests;
 	bool agrees;
+	enum hl_sandbox_state sandbox;
 };
+
+/* For JSON, and for people. */
+static const char *const sandbox_names[] = {[HL_SANDBOX_OFF] = "off",
+                                            [HL_SANDBOX_FULL] = "full",
+                                            [HL_SANDBOX_UNFILTERED] = "limits",
+                                            [HL_SANDBOX_BROKEN] = "broken"};
+static const char *const sandbox_words[] = {
+    [HL_SANDBOX_OFF] = "off: files are read in this process",
+    [HL_SANDBOX_FULL] = "files are read in processes that can do nothing else",
+    [HL_SANDBOX_UNFILTERED] = "files are read in processes with limits, but the kernel has no seccomp",
+    [HL_SANDBOX_BROKEN] = "BROKEN: no process can be had to read files in; HILUM_SANDBOX=off does without"};
 
 /* The files that the loader really mapped; their names carry the versions. None in a static program. */
 static int note_library(struct dl_phdr_info *info, size_t size, void *context)
@@ -50,6 +63,7 @@ static enum hilum_status examine(struct machine *machine, struct hilum_error *er
 	machine->cores = hl_cpu_count();
 	machine->memory = hl_memory_available();
 	machine->agrees = true;
+	machine->sandbox = hl_sandbox_state();
 	dl_iterate_phdr(note_library, machine);
 	enum hilum_status status = HILUM_OK;
 	for (const struct hl_backend *const *backend = hl_backends(); *backend && !status; backend++) {
@@ -71,6 +85,7 @@ static void print_text(const struct machine *machine, FILE *file)
 	        cpu->avx512 ? "yes" : "no", cpu->avx512_bf16 ? "yes" : "no", cpu->amx ? "yes" : "no");
 	fprintf(file, "cores       %d available to this process\n", machine->cores);
 	fprintf(file, "memory      %.1f GiB available\n", (double)machine->memory / (1 << 30));
+	fprintf(file, "sandbox     %s\n", sandbox_words[machine->sandbox]);
 	fputs("libraries  ", file);
 	for (int i = 0; i < machine->libraries; i++)
 		fprintf(file, "%s%s", i ? ", " : " ", machine->library[i]);
@@ -102,11 +117,12 @@ static enum hilum_status print_json(const struct machine *machine, FILE *file, s
 		                                       fp32 ? fp32 : json_null(), "bf16", bf16 ? bf16 : json_null(),
 		                                       "agrees", (int)test->agrees));
 	}
-	json_t *root = json_pack("{s:s, s:s, s:b, s:b, s:b, s:b, s:i, s:I, s:o, s:o, s:b, s:b}", "version",
-	                         hilum_version(), "processor", cpu->name, "avx2", (int)cpu->avx2, "avx512",
-	                         (int)cpu->avx512, "avx512_bf16", (int)cpu->avx512_bf16, "amx", (int)cpu->amx, "cores",
-	                         machine->cores, "memory_bytes", (json_int_t)machine->memory, "libraries", libraries,
-	                         "backends", tests, "agrees", (int)machine->agrees, "research_use_only", 1);
+	json_t *root =
+	    json_pack("{s:s, s:s, s:b, s:b, s:b, s:b, s:i, s:I, s:s, s:o, s:o, s:b, s:b}", "version", hilum_version(),
+	              "processor", cpu->name, "avx2", (int)cpu->avx2, "avx512", (int)cpu->avx512, "avx512_bf16",
+	              (int)cpu->avx512_bf16, "amx", (int)cpu->amx, "cores", machine->cores, "memory_bytes",
+	              (json_int_t)machine->memory, "sandbox", sandbox_names[machine->sandbox], "libraries", libraries,
+	              "backends", tests, "agrees", (int)machine->agrees, "research_use_only", 1);
 	bool written = root && json_dumpf(root, file, 0) == 0 && fputc('\n', file) != EOF;
 	json_decref(root);
 	return written ? HILUM_OK : hl_fail(error, HILUM_ERROR_IO, "the description could not be written");

@@ -4,9 +4,6 @@
 #include <string.h>
 #include <strings.h>
 
-#include "base/file.h"
-#include "base/memory.h"
-
 const struct hl_format *const hl_formats[] = {&hl_format_jpeg,  &hl_format_png,       &hl_format_tiff,
                                               &hl_format_nifti, &hl_format_metaimage, &hl_format_dicom, NULL};
 
@@ -94,43 +91,6 @@ enum hilum_status hl_scan_decode_both(const uint8_t *bytes, size_t length, const
 enum hilum_status hl_scan_decode(const uint8_t *bytes, size_t length, struct hl_volume *out, struct hilum_error *error)
 {
 	return hl_scan_decode_both(bytes, length, NULL, 0, out, error);
-}
-
-/* Reads the second file, of the same folder; voxels stays empty where there is none. */
-static enum hilum_status read_companion(const char *path, const struct hl_buffer *first, struct hl_buffer *voxels,
-                                        struct hilum_error *error)
-{
-	char name[HL_COMPANION_MAX], *beside;
-	const char *slash = strrchr(path, '/');
-	enum hilum_status status = hl_scan_companion((const uint8_t *)first->data, first->length, name, error);
-
-	if (status || !name[0])
-		return status;
-	beside = hl_format("%.*s%s", slash ? (int)(slash - path + 1) : 0, path, name);
-	if (!beside)
-		return hl_fail_memory(error, strlen(path), "a path");
-	status = hl_file_read(beside, HL_FILE_BYTES_MAX, voxels, error);
-	hl_free(beside);
-	return status;
-}
-
-enum hilum_status hl_scan_open(const char *path, struct hl_volume *out, struct hilum_error *error)
-{
-	struct hl_buffer buffer, voxels;
-	enum hilum_status status = hl_file_read(path, HL_FILE_BYTES_MAX, &buffer, error);
-
-	if (status)
-		return status;
-	hl_buffer_init(&voxels, 0);
-	status = read_companion(path, &buffer, &voxels, error);
-	if (!status)
-		status = hl_scan_decode_both((const uint8_t *)buffer.data, buffer.length, (const uint8_t *)voxels.data,
-		                             voxels.length, out, error);
-	if (status)
-		hl_prefix(error, status, "%s", path);
-	hl_buffer_free(&buffer);
-	hl_buffer_free(&voxels);
-	return status;
 }
 
 bool hl_scan_has_extension(const char *path)

@@ -178,7 +178,7 @@ static enum hilum_status permute(struct hl_volume *volume, const struct hl_orien
 		scatter((const uint8_t *)volume->voxels + i * row, width, voxel, out + first * (ptrdiff_t)voxel,
 		        map.step[0]);
 	}
-	hl_free(volume->voxels);
+	hl_voxels_free(volume->voxels);
 	volume->voxels = out;
 	return HILUM_OK;
 }

@@ -5,6 +5,46 @@
 
 #include "base/memory.h"
 
+/* Memory lent to this thread for one volume's voxels. Those of earlier ones may have left it dirty up to a mark. */
+static _Thread_local struct {
+	uint8_t *memory;
+	size_t size, dirty;
+	bool taken;
+} lent;
+
+void hl_volume_lend(void *memory, size_t size, size_t dirty)
+{
+	lent.memory = memory;
+	lent.size = size;
+	lent.dirty = dirty;
+	lent.taken = false;
+}
+
+static void *allocate(size_t size)
+{
+	if (lent.taken || size > lent.size)
+		return hl_alloc(size, 1);
+	memset(lent.memory, 0, size < lent.dirty ? size : lent.dirty);
+	lent.dirty = size > lent.dirty ? size : lent.dirty;
+	lent.taken = true;
+	return lent.memory;
+}
+
+void hl_voxels_free(void *voxels)
+{
+	if (!voxels || voxels != lent.memory)
+		hl_free(voxels);
+	else
+		lent.taken = false;
+}
+
+void *hl_voxels_shrink(void *voxels, size_t size)
+{
+	void *smaller = voxels == lent.memory ? NULL : hl_realloc(voxels, size, 1);
+
+	return smaller ? smaller : voxels;
+}
+
 size_t hl_voxel_size(enum hl_voxel type)
 {
 	switch (type) {
@@ -39,7 +79,7 @@ enum hilum_status hl_volume_init(struct hl_volume *volume, int32_t width, int32_
 	if (count > HL_VOLUME_BYTES_MAX / (int64_t)size)
 		return hl_fail(error, HILUM_ERROR_LIMIT, "%d x %d x %d pixels of %zu bytes: more than %lld bytes",
 		               width, height, depth, size * (size_t)channels, (long long)HL_VOLUME_BYTES_MAX);
-	voxels = hl_alloc((size_t)count, size);
+	voxels = allocate((size_t)count * size);
 	if (!voxels)
 		return hl_fail_memory(error, (size_t)count * size, "a volume");
 	*volume = (struct hl_volume){
@@ -55,7 +95,7 @@ enum hilum_status hl_volume_init(struct hl_volume *volume, int32_t width, int32_
 
 void hl_volume_free(struct hl_volume *volume)
 {
-	hl_free(volume->voxels);
+	hl_voxels_free(volume->voxels);
 	*volume = (struct hl_volume){0};
 }
 

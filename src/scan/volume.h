@@ -35,6 +35,15 @@ size_t hl_voxel_size(enum hl_voxel type);
 enum hilum_status hl_volume_init(struct hl_volume *volume, int32_t width, int32_t height, int32_t depth,
                                  int32_t channels, enum hl_voxel type, struct hilum_error *error);
 void hl_volume_free(struct hl_volume *volume);
+
+/* From now on one volume at a time of this thread has its voxels in memory, of size bytes, instead of on the heap, as
+ * long as they fit; size 0 ends that. Bytes from dirty on are zero. For the sandbox, whose volumes are to lie where the
+ * other process sees them. */
+void hl_volume_lend(void *memory, size_t size, size_t dirty);
+/* What volumes' voxels are freed with and cut to a smaller size, wherever they lie. */
+void hl_voxels_free(void *voxels);
+void *hl_voxels_shrink(void *voxels, size_t size);
+
 /* Unsigned 16-bit grey values that all lie below 4096, as 12-bit scanners give: on their full scale they span 16 of 255
  * grey levels. Black alone is not meant. */
 bool hl_volume_is_narrow(const struct hl_volume *volume);

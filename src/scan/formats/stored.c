@@ -269,7 +269,6 @@ static enum hilum_status read_as(struct reading *reading, enum hl_voxel type, co
 static void narrow(struct hl_volume *volume, enum hl_voxel type, size_t count)
 {
 	uint8_t *bytes = volume->voxels;
-	void *smaller;
 
 	if (type == HL_VOXEL_U8)
 		for (size_t i = 0; i < count; i++) {
@@ -285,11 +284,7 @@ static void narrow(struct hl_volume *volume, enum hl_voxel type, size_t count)
 			number = (uint16_t)value;
 			memcpy(bytes + 2 * i, &number, 2);
 		}
-	/* Should no smaller block be had, the larger one serves. */
-	smaller =
-	    hl_voxel_size(type) < hl_voxel_size(volume->type) ? hl_realloc(bytes, count, hl_voxel_size(type)) : NULL;
-	if (smaller)
-		volume->voxels = smaller;
+	volume->voxels = hl_voxels_shrink(bytes, count * hl_voxel_size(type));
 	volume->type = type;
 	volume->unit = HL_UNIT_GREY;
 	volume->maximum = type == HL_VOXEL_U8 ? 255 : 65535;
