@@ -121,23 +121,32 @@ HILUM_API bool hilum_option_get(const struct hilum_option *option, const void *o
 /* The entry of that name, or NULL. */
 HILUM_API const struct hilum_option *hilum_option_find(const struct hilum_option *table, const char *name);
 
-/* ---- phantoms: synthetic axial chest slices ------------------------------------------------------------------- */
+/* ---- phantoms: synthetic chest CT ------------------------------------------------------------------------------ */
 
 struct hilum_phantom_options {
 	const char *directory; /* made if missing; receives normal/, nodule/ and truth.csv */
-	int64_t cases;         /* images, half of them with a lesion */
+	int64_t cases;         /* images or volumes, half of them with a lesion */
 	int64_t seed;
 	int64_t size; /* pixels a side */
-	int format;   /* 0 PNG (8-bit grey, lung window), 1 TIFF (signed 16-bit, Hounsfield units) */
+	int format;   /* 0 PNG (8-bit grey, lung window); 16-bit Hounsfield units: 1 TIFF, 2 DICOM, 3 NIfTI */
+	bool volume;  /* whole chests instead of axial slices: DICOM series or NIfTI */
+	int64_t slices;
+	double spacing;     /* mm from slice to slice */
+	int encoding;       /* of DICOM: 0 explicit little endian; the others as the option's choices */
+	int order;          /* of a series' names: 0 from the feet up, 1 from the head down, 2 shuffled */
+	double tilt;        /* of a series' gantry, degrees */
+	const char *faults; /* of a series: "gap,duplicate"; NULL: none */
 };
 
-/* --cases --seed --size --format; directory is set by the caller. */
+/* All but directory, which is set by the caller. */
 HILUM_API extern const struct hilum_option hilum_phantom_option_table[];
 
 /* Draws the images and truth.csv
- * (path,label,patient,seed,center_x,center_y,diameter_px,diameter_mm,margin,density,side). Same options, same bytes.
- * An earlier set in the directory is replaced; it is known by a truth.csv with that header. Any other directory that is
- * not empty is HILUM_ERROR_ARGUMENT, and nothing in it is touched: so is what a run leaves that was killed before it
+ * (path,label,patient,seed,center_x,center_y,diameter_px,diameter_mm,margin,density,side; of volumes
+ * path,label,patient,seed,center_x,center_y,center_z,diameter_mm,height_mm,margin,density,side, centers in mm of the
+ * patient: left, posterior, superior). Same options, same bytes.
+ * An earlier set in the directory is replaced; it is known by a truth.csv with such a header. Any other directory that
+ * is not empty is HILUM_ERROR_ARGUMENT, and nothing in it is touched: so is what a run leaves that was killed before it
  * wrote truth.csv, which the caller has to remove. */
 HILUM_API enum hilum_status hilum_phantom_write(const struct hilum_phantom_options *options, struct hilum_error *error);
 

@@ -3,11 +3,10 @@
 #include <math.h>
 
 /* What the scanner does to the picture: blur, an edge-enhancing filter, streaks, noise. */
-void hl_phantom_scanner(struct hl_canvas *canvas, bool neighbour)
+void hl_phantom_scanner(struct hl_canvas *canvas, uint32_t variant)
 {
 	struct hl_random random = hl_canvas_stream(canvas, HL_PART_SCANNER);
-	struct hl_random white =
-	    hl_canvas_stream(canvas, HL_PART_SCANNER + HL_PART_TEXTURE + (neighbour ? HL_PART_NEIGHBOUR : 0));
+	struct hl_random white = hl_canvas_stream(canvas, HL_PART_SCANNER + HL_PART_TEXTURE + variant);
 	int32_t size = canvas->size;
 	size_t count = (size_t)size * (size_t)size;
 	double psf = hl_random_range(&random, 0.45, 0.85) / canvas->pixel, sharpen = hl_random_range(&random, 0, 0.45);
@@ -57,28 +56,33 @@ void hl_phantom_scanner(struct hl_canvas *canvas, bool neighbour)
 	}
 }
 
-static void draw(struct hl_canvas *canvas, bool neighbour, bool with_lesion, struct hl_lesion *lesion)
+void hl_phantom_anatomy(struct hl_canvas *canvas, struct hl_patient *patient)
 {
-	struct hl_patient patient;
 	size_t count = (size_t)canvas->size * (size_t)canvas->size;
 	for (size_t i = 0; i < count; i++)
 		canvas->hu[i] = -1000;
-	hl_phantom_patient(canvas, neighbour, &patient);
-	hl_phantom_couch(canvas, &patient);
-	hl_phantom_body(canvas, &patient);
-	hl_phantom_bones(canvas, &patient);
-	struct hl_box box = hl_canvas_polygon(canvas, patient.wall, sizeof patient.wall / sizeof *patient.wall);
-	hl_canvas_paint(canvas, box, patient.lung);
+	hl_phantom_couch(canvas, patient);
+	hl_phantom_body(canvas, patient);
+	hl_phantom_bones(canvas, patient);
+	struct hl_box box = hl_canvas_polygon(canvas, patient->wall, sizeof patient->wall / sizeof *patient->wall);
+	hl_canvas_paint(canvas, box, patient->lung);
 	for (int32_t y = box.y0; y < box.y1; y++)
 		for (int32_t x = box.x0; x < box.x1; x++)
 			canvas->lung[(size_t)y * canvas->size + x] = canvas->cover[(size_t)y * canvas->stride + x];
-	hl_phantom_mediastinum(canvas, &patient);
-	hl_phantom_spine(canvas, &patient);
-	hl_phantom_lungs(canvas, &patient);
+	hl_phantom_mediastinum(canvas, patient);
+	hl_phantom_spine(canvas, patient);
+	hl_phantom_lungs(canvas, patient);
+}
+
+static void draw(struct hl_canvas *canvas, bool neighbour, bool with_lesion, struct hl_lesion *lesion)
+{
+	struct hl_patient patient;
+	hl_phantom_patient(canvas, neighbour, &patient);
+	hl_phantom_anatomy(canvas, &patient);
 	hl_phantom_distractors(canvas, &patient);
 	if (with_lesion)
 		hl_phantom_lesion(canvas, neighbour, lesion);
-	hl_phantom_scanner(canvas, neighbour);
+	hl_phantom_scanner(canvas, neighbour ? HL_PART_NEIGHBOUR : 0);
 }
 
 enum hilum_status hl_phantom_draw(uint64_t seed, uint32_t index, int32_t size, bool with_lesion, struct hl_phantom *out,

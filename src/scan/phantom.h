@@ -32,4 +32,19 @@ struct hl_phantom {
  * the same index differs in nothing else. Free volume with hl_volume_free. */
 enum hilum_status hl_phantom_draw(uint64_t seed, uint32_t index, int32_t size, bool with_lesion, struct hl_phantom *out,
                                   struct hilum_error *error);
+
+#define HL_PHANTOM_SLICES_MAX 1024
+
+/* A lesion in space: x, y, z in voxels of the volume. */
+struct hl_phantom_volume {
+	struct hl_volume volume; /* I16, Hounsfield units, oriented, the lowest slice first */
+	bool has_lesion;
+	struct hl_lesion lesion;
+	double z, height_mm; /* of the lesion: the slice of its middle, and its size along z */
+};
+
+/* Draws a whole chest: slices of size x size pixels, spacing mm apart. Anatomy goes on smoothly from slice to slice.
+ * Otherwise as hl_phantom_draw. */
+enum hilum_status hl_phantom_draw_volume(uint64_t seed, uint32_t index, int32_t size, int32_t slices, double spacing,
+                                         bool with_lesion, struct hl_phantom_volume *out, struct hilum_error *error);
 #endif

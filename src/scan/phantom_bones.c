@@ -4,6 +4,9 @@
 
 enum { WALL = 22 * 8 };
 
+/* Places along the wall by which a rib descends from level 0 to 1. */
+#define RIB_DESCENT 120
+
 /* A bone along a line: a dense shell around cancellous bone. */
 static void draw_bone(struct hl_canvas *canvas, const struct hl_patient *patient, const struct hl_point *line,
                       int count, double r0, double r1, double shell)
@@ -24,14 +27,19 @@ static struct hl_point off_wall(const struct hl_patient *patient, int place, dou
 }
 
 /* Ribs slope, so that a slice cuts each of them once, further round the wall than the next one below. */
-static void draw_ribs(struct hl_canvas *canvas, const struct hl_patient *patient, struct hl_random *random)
+static void draw_ribs(struct hl_canvas *canvas, const struct hl_patient *patient, struct hl_random *shared)
 {
 	for (int side = 0; side < 2; side++) {
-		double place = hl_random_range(random, 10, 17);
+		bool volume = canvas->vessels != NULL;
+		/* In a volume ribs move to the front as they descend, and what is drawn in one slice must not change
+		 * what comes after it. */
+		struct hl_random apart = hl_canvas_stream(canvas, HL_PART_BONES + HL_PART_SLICE * (uint32_t)(side + 1));
+		struct hl_random *random = volume ? &apart : shared;
+		double place = hl_random_range(random, 10, 17) - (volume ? RIB_DESCENT * patient->level : 0);
 		while (place < 76) {
 			enum { POINTS = 9 };
 			struct hl_point line[POINTS];
-			double forward = place < 20 ? 1.4 : place > 55 ? 1.5 : 1;
+			double forward = volume ? 1.2 : place < 20 ? 1.4 : place > 55 ? 1.5 : 1;
 			double length = forward * hl_random_range(random, 4, 8.5);
 			double thick = hl_random_range(random, 3.3, 4.6) * patient->width;
 			double tilt = hl_random_range(random, -2.2, 2.2), depth = 7 * patient->width;
@@ -44,9 +52,9 @@ static void draw_ribs(struct hl_canvas *canvas, const struct hl_patient *patient
 				double off = depth + tilt * (2.0 * i / (POINTS - 1) - 1);
 				line[count++] = off_wall(patient, side ? WALL - step : step, off);
 			}
-			if (count > 2)
-				draw_bone(canvas, patient, line, count, thick,
-				          thick * hl_random_range(random, 0.75, 1.05), 1.3);
+			double thin = count > 2 ? hl_random_range(random, 0.75, 1.05) : 1;
+			if (count > 2 && place > 6)
+				draw_bone(canvas, patient, line, count, thick, thick * thin, 1.3);
 			place += length + hl_random_range(random, 4.5, 8.5);
 		}
 	}

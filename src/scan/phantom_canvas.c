@@ -303,6 +303,23 @@ struct hl_random hl_canvas_stream(const struct hl_canvas *canvas, uint32_t part)
 	return hl_random_stream(canvas->seed, part, canvas->index, HL_RANDOM_PHANTOM);
 }
 
+/* The nodes of a texture: of a volume, between two planes of them. */
+static void make_lattice(struct hl_canvas *canvas, uint32_t part, double cell, size_t nodes)
+{
+	float *lattice = canvas->scratch, *above = canvas->cover;
+	if (!canvas->vessels) {
+		hl_canvas_white(hl_canvas_stream(canvas, part), lattice, nodes);
+		return;
+	}
+	double place = canvas->depth / cell + 100000, share = place - floor(place);
+	uint32_t plane = (uint32_t)place * HL_PART_SLICE;
+	hl_canvas_white(hl_canvas_stream(canvas, part + plane), lattice, nodes);
+	hl_canvas_white(hl_canvas_stream(canvas, part + plane + HL_PART_SLICE), above, nodes);
+	share = share * share * (3 - 2 * share);
+	for (size_t i = 0; i < nodes; i++)
+		lattice[i] += (float)share * (above[i] - lattice[i]);
+}
+
 void hl_canvas_texture(struct hl_canvas *canvas, uint32_t which, double cell, double amplitude, const float *weight)
 {
 	double step = cell / canvas->pixel;
@@ -313,7 +330,7 @@ void hl_canvas_texture(struct hl_canvas *canvas, uint32_t which, double cell, do
 	}
 	int32_t nodes = (int32_t)(canvas->size / step) + 2, size = canvas->size;
 	float *lattice = canvas->scratch;
-	hl_canvas_white(hl_canvas_stream(canvas, HL_PART_TEXTURE + which), lattice, (size_t)nodes * (size_t)nodes);
+	make_lattice(canvas, HL_PART_TEXTURE + which, cell, (size_t)nodes * (size_t)nodes);
 	/* Smoothstep interpolation lowers the mean variance to (26/35)^2 of the nodes'. */
 	float scale = (float)(step > 1 ? amplitude * 35 / 26 : amplitude);
 	for (int32_t y = 0; y < size; y++) {

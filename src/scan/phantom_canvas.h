@@ -29,6 +29,17 @@ struct hl_canvas {
 	float *scratch; /* as large as cover */
 	float *spare;
 	float *block; /* where they all lie */
+	/* Of a slice of a volume (NULL: a slice by itself): what must go on from slice to slice. */
+	const struct hl_vessels *vessels;
+	double depth; /* mm towards the feet, from the middle of the volume */
+};
+
+/* Vessels and airways of both lungs, as pieces in space; z grows towards the feet, from the hilum. */
+enum hl_tube_kind { HL_TUBE_VESSEL, HL_TUBE_WALL, HL_TUBE_AIRWAY };
+struct hl_vessels {
+	struct hl_tube *tube;
+	size_t count, room;
+	bool full; /* memory gave out */
 };
 
 /* Each part has streams of its own, so that what one draws changes nothing in the others: the same case with and
@@ -46,7 +57,8 @@ enum hl_part {
 	HL_PART_LESION,
 	HL_PART_SCANNER,
 	HL_PART_TEXTURE = 32,
-	HL_PART_NEIGHBOUR = 64 /* added for what differs between neighbouring slices */
+	HL_PART_NEIGHBOUR = 64, /* added for what differs between neighbouring slices */
+	HL_PART_SLICE = 256     /* times one and more: for what differs between the slices of a volume */
 };
 
 /* What is being drawn: everything about one patient that more than one part needs. */
@@ -118,9 +130,26 @@ void hl_phantom_bones(struct hl_canvas *canvas, const struct hl_patient *patient
 void hl_phantom_mediastinum(struct hl_canvas *canvas, const struct hl_patient *patient);
 void hl_phantom_spine(struct hl_canvas *canvas, const struct hl_patient *patient);
 void hl_phantom_lungs(struct hl_canvas *canvas, const struct hl_patient *patient);
+/* All of a patient's vessels, for the slices of a volume; hl_vessels_free. */
+enum hilum_status hl_phantom_vessels(const struct hl_canvas *canvas, const struct hl_patient *patient,
+                                     struct hl_vessels *out, struct hilum_error *error);
+void hl_vessels_free(struct hl_vessels *vessels);
 void hl_phantom_distractors(struct hl_canvas *canvas, const struct hl_patient *patient);
 void hl_phantom_lesion(struct hl_canvas *canvas, bool neighbour, struct hl_lesion *out);
-void hl_phantom_scanner(struct hl_canvas *canvas, bool neighbour);
+/* The same in two steps, for a lesion that several slices cut: chosen in one of them, drawn in each at the scale of its
+ * section there (1: the middle). random is what hl_lesion_choose leaves. */
+struct hl_lesion_shape {
+	double x, y, radius, squeeze, angle;
+	double size[7], phase[7];
+};
+void hl_lesion_choose(const struct hl_canvas *canvas, bool neighbour, struct hl_lesion_shape *shape,
+                      struct hl_random *random, struct hl_lesion *out);
+void hl_lesion_draw(struct hl_canvas *canvas, struct hl_lesion_shape shape, struct hl_random random, double scale,
+                    struct hl_lesion *lesion);
+/* variant: added to the part of the noise, so that slices have their own. */
+void hl_phantom_scanner(struct hl_canvas *canvas, uint32_t variant);
+/* All of a slice but lesion and scanner. wall: where the lungs' outline ends up, in patient. */
+void hl_phantom_anatomy(struct hl_canvas *canvas, struct hl_patient *patient);
 
 /* The value at level between six drawn at 0, 0.2, ... 1. */
 double hl_phantom_between(const double *six, int step, double level);

@@ -43,15 +43,10 @@ static bool find_place(const struct hl_canvas *canvas, struct hl_random *random,
 	return false;
 }
 
-struct shape {
-	double x, y, radius, squeeze, angle;
-	double size[7], phase[7];
-};
-
 enum { CORNERS = 96 };
 
 /* Its outline by a few waves round a circle, scaled to keep the area of the circle. */
-static void outline_of(const struct shape *shape, double scale, struct hl_point out[CORNERS])
+static void outline_of(const struct hl_lesion_shape *shape, double scale, struct hl_point out[CORNERS])
 {
 	double squares = 0;
 	for (int k = 2; k < 7; k++)
@@ -68,7 +63,8 @@ static void outline_of(const struct shape *shape, double scale, struct hl_point 
 	}
 }
 
-static void draw_spicules(struct hl_canvas *canvas, const struct shape *shape, struct hl_random *random, double hu)
+static void draw_spicules(struct hl_canvas *canvas, const struct hl_lesion_shape *shape, struct hl_random *random,
+                          double hu)
 {
 	int count = 10 + (int)hl_random_below(random, 11);
 	for (int i = 0; i < count; i++) {
@@ -100,17 +96,18 @@ static void veil(struct hl_canvas *canvas, struct hl_box box, double hu)
 	}
 }
 
-static void draw_lesion(struct hl_canvas *canvas, struct hl_random *random, struct shape *shape,
-                        struct hl_lesion *lesion)
+void hl_lesion_draw(struct hl_canvas *canvas, struct hl_lesion_shape shape, struct hl_random random, double scale,
+                    struct hl_lesion *lesion)
 {
 	struct hl_point outline[CORNERS];
-	double core = hl_random_range(random, 0.5, 0.75), solid = hl_random_range(random, 15, 60);
-	double glass = hl_random_range(random, -520, -320), fill;
-	bool hollow = hl_random_uniform(random) < 0.08;
+	double core = hl_random_range(&random, 0.5, 0.75), solid = hl_random_range(&random, 15, 60);
+	double glass = hl_random_range(&random, -520, -320), fill;
+	bool hollow = hl_random_uniform(&random) < 0.08 && shape.radius > 11;
 	double edge = lesion->density == HL_DENSITY_SOLID ? solid : glass;
+	shape.radius *= scale;
 	if (lesion->margin == HL_MARGIN_SPICULATED)
-		draw_spicules(canvas, shape, random, fmin(edge + 40, -60));
-	outline_of(shape, 1, outline);
+		draw_spicules(canvas, &shape, &random, fmin(edge + 40, -60));
+	outline_of(&shape, 1, outline);
 	struct hl_box box = hl_canvas_polygon(canvas, outline, CORNERS);
 	if (lesion->density == HL_DENSITY_SOLID)
 		hl_canvas_paint_lung(canvas, box, solid);
@@ -118,23 +115,24 @@ static void draw_lesion(struct hl_canvas *canvas, struct hl_random *random, stru
 		veil(canvas, box, glass);
 	fill = edge;
 	if (lesion->density == HL_DENSITY_PART_SOLID) {
-		shape->phase[2] += 1;
-		outline_of(shape, core, outline);
+		shape.phase[2] += 1;
+		outline_of(&shape, core, outline);
 		hl_canvas_paint_lung(canvas, hl_canvas_polygon(canvas, outline, CORNERS), solid);
 		fill = glass + core * core * (solid - glass);
-	} else if (lesion->density == HL_DENSITY_SOLID && hollow && shape->radius > 11) {
-		outline_of(shape, 0.36, outline);
+	} else if (lesion->density == HL_DENSITY_SOLID && hollow) {
+		outline_of(&shape, 0.36, outline);
 		hl_canvas_paint_lung(canvas, hl_canvas_polygon(canvas, outline, CORNERS), -820);
 	}
 	lesion->hounsfield = fill;
 }
 
-void hl_phantom_lesion(struct hl_canvas *canvas, bool neighbour, struct hl_lesion *out)
+void hl_lesion_choose(const struct hl_canvas *canvas, bool neighbour, struct hl_lesion_shape *shape,
+                      struct hl_random *left, struct hl_lesion *out)
 {
 	struct hl_random random = hl_canvas_stream(canvas, HL_PART_LESION);
-	struct shape shape = {0};
 	/* Log-normal, median 27 mm, cut to 12 .. 45 mm. */
 	double diameter;
+	*shape = (struct hl_lesion_shape){0};
 	do
 		diameter = 27 * hl_phantom_exp(0.2 * hl_random_normal(&random));
 	while (diameter < 12 || diameter > 45);
@@ -147,11 +145,11 @@ void hl_phantom_lesion(struct hl_canvas *canvas, bool neighbour, struct hl_lesio
 	                                 : HL_DENSITY_GROUND_GLASS;
 	double wave = lesion.margin == HL_MARGIN_SMOOTH ? 0.02 : lesion.margin == HL_MARGIN_LOBULATED ? 0.085 : 0.05;
 	for (int k = 2; k < 7; k++) {
-		shape.size[k] = wave * hl_random_range(&random, 0.3, 1.3);
-		shape.phase[k] = hl_random_range(&random, 0, 2 * HL_PI);
+		shape->size[k] = wave * hl_random_range(&random, 0.3, 1.3);
+		shape->phase[k] = hl_random_range(&random, 0, 2 * HL_PI);
 	}
-	shape.squeeze = hl_random_range(&random, 0.88, 1.14);
-	shape.angle = hl_random_range(&random, 0, HL_PI);
+	shape->squeeze = hl_random_range(&random, 0.88, 1.14);
+	shape->angle = hl_random_range(&random, 0, HL_PI);
 	double cut = hl_random_range(&random, 0.82, 0.99);
 
 	/* A tenth touch the pleura or the mediastinum; where the lung is too small for the lesion, it shrinks. */
@@ -164,10 +162,10 @@ void hl_phantom_lesion(struct hl_canvas *canvas, bool neighbour, struct hl_lesio
 	}
 	if (neighbour)
 		diameter *= cut;
-	shape.x = place.x;
-	shape.y = place.y;
-	shape.radius = 0.5 * diameter;
-	draw_lesion(canvas, &random, &shape, &lesion);
+	shape->x = place.x;
+	shape->y = place.y;
+	shape->radius = 0.5 * diameter;
+	*left = random;
 
 	struct hl_point pixel = hl_canvas_to_pixel(canvas, place.x, place.y);
 	lesion.x = pixel.x;
@@ -176,6 +174,14 @@ void hl_phantom_lesion(struct hl_canvas *canvas, bool neighbour, struct hl_lesio
 	lesion.diameter = diameter / canvas->pixel;
 	lesion.left = place.x > 0;
 	*out = lesion;
+}
+
+void hl_phantom_lesion(struct hl_canvas *canvas, bool neighbour, struct hl_lesion *out)
+{
+	struct hl_lesion_shape shape;
+	struct hl_random random;
+	hl_lesion_choose(canvas, neighbour, &shape, &random, out);
+	hl_lesion_draw(canvas, shape, random, 1, out);
 }
 
 /* A lens of soft tissue along the wall. */

@@ -1,4 +1,5 @@
 /* Parenchyma, fissures, and a tree of vessels and bronchi that branches in space and is cut by the slice. */
+#include "base/memory.h"
 #include "scan/phantom_canvas.h"
 
 #include <math.h>
@@ -10,7 +11,19 @@ struct branch {
 	bool bronchus; /* with an airway beside it */
 };
 
+struct hl_tube {
+	struct hl_space a, b;
+	double r0, r1;
+	enum hl_tube_kind kind;
+};
+
 enum { DEEP = 64, ROOTS = 22, TWIGS = 240 };
+
+/* The level of the hilum, and mm from level 0 to 1. */
+#define HILUM 0.52
+#define HEIGHT 220
+/* Of a volume, no vessel goes on further above or below the hilum, in mm. */
+#define REACH 130
 
 static double length_of(struct hl_space v)
 {
@@ -44,9 +57,31 @@ struct tree {
 	struct hl_canvas *canvas;
 	struct hl_random *random;
 	struct hl_space hilum;
-	float *vessels, *walls, *airways;
+	float *target[3];          /* by enum hl_tube_kind */
+	struct hl_vessels *record; /* instead of drawing, for a volume */
 	double thinnest;
 };
+
+static void put_tube(struct tree *tree, struct hl_space a, struct hl_space b, double r0, double r1,
+                     enum hl_tube_kind kind)
+{
+	struct hl_vessels *record = tree->record;
+	if (!record) {
+		hl_canvas_tube(tree->canvas, a, b, r0, r1, tree->target[kind]);
+		return;
+	}
+	if (record->count == record->room && !record->full) {
+		size_t room = record->room ? 2 * record->room : 4096;
+		struct hl_tube *tube = hl_realloc(record->tube, room, sizeof *tube);
+		record->full = !tube;
+		if (tube) {
+			record->tube = tube;
+			record->room = room;
+		}
+	}
+	if (!record->full)
+		record->tube[record->count++] = (struct hl_tube){a, b, r0, r1, kind};
+}
 
 static void draw_airway(struct tree *tree, struct hl_space a, struct hl_space b, double radius)
 {
@@ -55,8 +90,8 @@ static void draw_airway(struct tree *tree, struct hl_space a, struct hl_space b,
 	double lumen = 0.72 * radius, wall = 0.28 * radius + 0.25, off = radius + lumen + 0.6 * wall;
 	a = add(a, off, beside);
 	b = add(b, off, beside);
-	hl_canvas_tube(tree->canvas, a, b, lumen + wall, lumen + wall, tree->walls);
-	hl_canvas_tube(tree->canvas, a, b, lumen, lumen, tree->airways);
+	put_tube(tree, a, b, lumen + wall, lumen + wall, HL_TUBE_WALL);
+	put_tube(tree, a, b, lumen, lumen, HL_TUBE_AIRWAY);
 }
 
 /* Draws one piece and leaves its two branches on the stack. */
@@ -68,8 +103,8 @@ static int grow(struct tree *tree, struct branch branch, struct branch *children
 	middle = add(branch.at, 0.5 * length, unit(add(branch.along, 0.18, side)));
 	end = add(branch.at, length, branch.along);
 	double thin = 0.96 * r;
-	hl_canvas_tube(tree->canvas, branch.at, middle, r, 0.5 * (r + thin), tree->vessels);
-	hl_canvas_tube(tree->canvas, middle, end, 0.5 * (r + thin), thin, tree->vessels);
+	put_tube(tree, branch.at, middle, r, 0.5 * (r + thin), HL_TUBE_VESSEL);
+	put_tube(tree, middle, end, 0.5 * (r + thin), thin, HL_TUBE_VESSEL);
 	if (branch.bronchus && r > 1.1)
 		draw_airway(tree, branch.at, end, r);
 
@@ -83,7 +118,7 @@ static int grow(struct tree *tree, struct branch branch, struct branch *children
 	for (int k = 0; k < 2; k++) {
 		struct hl_space along = unit(add(add(branch.along, turn[k], side), 0.22, outwards));
 		/* What all that follows can still reach; a branch that cannot come back to the slice is dropped. */
-		double reach = 26 * radius[k] + 10;
+		double reach = tree->record ? REACH : 26 * radius[k] + 10;
 		if (radius[k] > tree->thinnest && fabs(end.z) < reach)
 			children[count++] = (struct branch){end, along, radius[k], branch.bronchus};
 	}
@@ -106,49 +141,86 @@ static void grow_from(struct tree *tree, struct branch root)
 static void draw_twigs(struct tree *tree, const struct hl_patient *patient, int side)
 {
 	struct hl_random *random = tree->random;
-	for (int i = 0; i < TWIGS; i++) {
+	double half = tree->record ? REACH : 7;
+	int count = tree->record ? TWIGS * REACH / 7 : TWIGS;
+	for (int i = 0; i < count; i++) {
 		struct hl_space at = {side * hl_random_range(random, 12, 132) * patient->width,
 		                      hl_random_range(random, -88, 94) * patient->depth,
-		                      hl_random_range(random, -7, 7)};
+		                      hl_random_range(random, -half, half)};
 		struct hl_space away = {at.x - tree->hilum.x, at.y - tree->hilum.y, at.z - tree->hilum.z};
 		double far = length_of(away), length = hl_random_range(random, 3, 11);
 		struct hl_space along = unit(add(unit(away), 0.6, random_direction(random)));
 		double radius = hl_random_range(random, 0.3, 0.6) + fmax(0, 0.5 - far / 160);
 		struct hl_space from = add(at, -length, along), to = add(at, length, along);
-		hl_canvas_tube(tree->canvas, from, to, radius, 0.7 * radius, tree->vessels);
+		put_tube(tree, from, to, radius, 0.7 * radius, HL_TUBE_VESSEL);
 	}
+}
+
+/* The trees of both lungs, z counted from this slice or, for a volume, from the hilum. */
+static void grow_trees(struct tree *tree, const struct hl_patient *patient)
+{
+	struct hl_random *random = tree->random;
+	double caliber = hl_random_range(random, 0.85, 1.1);
+	for (int side = -1; side <= 1; side += 2) {
+		tree->thinnest = 0.36;
+		/* z grows towards the feet, as the level does. */
+		tree->hilum = (struct hl_space){side * 38 * patient->bulk, 6 * patient->depth,
+		                                tree->record ? 0 : (HILUM - patient->level) * HEIGHT};
+		for (int root = 0; root < ROOTS; root++) {
+			/* The hilum is tall: vessels leave it fanning out to the front and back, more steeply at its
+			 * ends. */
+			double up = 2 * (root + hl_random_uniform(random)) / ROOTS - 1;
+			double turn = hl_random_range(random, -1.45, 1.45);
+			double steep = 1.6 * up * up * up + hl_random_range(random, -0.3, 0.3);
+			struct hl_space along = {side * hl_phantom_cos(turn), hl_phantom_sin(turn), steep};
+			struct hl_space from = tree->hilum;
+			from.z += 50 * up;
+			from.y += hl_random_range(random, -10, 12);
+			struct branch branch = {from, unit(along), caliber * hl_random_range(random, 2.0, 3.7),
+			                        root % 2 == 0};
+			grow_from(tree, branch);
+		}
+		draw_twigs(tree, patient, side);
+	}
+}
+
+enum hilum_status hl_phantom_vessels(const struct hl_canvas *canvas, const struct hl_patient *patient,
+                                     struct hl_vessels *out, struct hilum_error *error)
+{
+	struct hl_random random = hl_canvas_stream(canvas, HL_PART_VESSELS);
+	struct hl_vessels vessels = {0};
+	struct tree tree = {.random = &random, .record = &vessels};
+	grow_trees(&tree, patient);
+	if (vessels.full) {
+		hl_vessels_free(&vessels);
+		return hl_fail_memory(error, vessels.room * 2 * sizeof(struct hl_tube), "vessels");
+	}
+	*out = vessels;
+	return HILUM_OK;
+}
+
+void hl_vessels_free(struct hl_vessels *vessels)
+{
+	hl_free(vessels->tube);
+	*vessels = (struct hl_vessels){0};
 }
 
 static void draw_tree(struct hl_canvas *canvas, const struct hl_patient *patient, float *vessels, float *walls,
                       float *airways)
 {
 	struct hl_random random = hl_canvas_stream(canvas, HL_PART_VESSELS);
-	double caliber = hl_random_range(&random, 0.85, 1.1);
-	for (int side = -1; side <= 1; side += 2) {
-		struct tree tree = {.canvas = canvas,
-		                    .random = &random,
-		                    .vessels = vessels,
-		                    .walls = walls,
-		                    .airways = airways,
-		                    .thinnest = 0.36};
-		/* z grows towards the feet, as the level does. */
-		tree.hilum =
-		    (struct hl_space){side * 38 * patient->bulk, 6 * patient->depth, (0.52 - patient->level) * 220};
-		for (int root = 0; root < ROOTS; root++) {
-			/* The hilum is tall: vessels leave it fanning out to the front and back, more steeply at its
-			 * ends. */
-			double up = 2 * (root + hl_random_uniform(&random)) / ROOTS - 1;
-			double turn = hl_random_range(&random, -1.45, 1.45);
-			double steep = 1.6 * up * up * up + hl_random_range(&random, -0.3, 0.3);
-			struct hl_space along = {side * hl_phantom_cos(turn), hl_phantom_sin(turn), steep};
-			struct hl_space from = tree.hilum;
-			from.z += 50 * up;
-			from.y += hl_random_range(&random, -10, 12);
-			struct branch branch = {from, unit(along), caliber * hl_random_range(&random, 2.0, 3.7),
-			                        root % 2 == 0};
-			grow_from(&tree, branch);
-		}
-		draw_twigs(&tree, patient, side);
+	struct tree tree = {.canvas = canvas, .random = &random, .target = {vessels, walls, airways}};
+	const struct hl_vessels *all = canvas->vessels;
+	double plane = (patient->level - HILUM) * HEIGHT;
+	if (!all) {
+		grow_trees(&tree, patient);
+		return;
+	}
+	for (size_t i = 0; i < all->count; i++) {
+		struct hl_tube tube = all->tube[i];
+		tube.a.z -= plane;
+		tube.b.z -= plane;
+		hl_canvas_tube(canvas, tube.a, tube.b, tube.r0, tube.r1, tree.target[tube.kind]);
 	}
 }
 

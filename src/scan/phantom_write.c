@@ -2,12 +2,15 @@
 #include "base/file.h"
 #include "base/memory.h"
 #include "base/random.h"
+#include "scan/dicom/write.h"
 #include "scan/format.h"
 #include "scan/phantom.h"
+#include "scan/phantom_series.h"
 #include "scan/window.h"
 
 #include <dirent.h>
 #include <errno.h>
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -15,8 +18,13 @@
 enum { CASES_MAX = 1000000, NAMES_MAX = 4000000, TRUTH_MAX = 256 << 20 };
 
 static const char header[] = "path,label,patient,seed,center_x,center_y,diameter_px,diameter_mm,margin,density,side\n";
-static const char *const formats[] = {"png", "tiff", NULL};
-static const char *const extensions[] = {"png", "tif"};
+/* Of a set of volumes: places in mm of the patient (LPS). */
+static const char volume_header[] =
+    "path,label,patient,seed,center_x,center_y,center_z,diameter_mm,height_mm,margin,density,side\n";
+enum { PNG, TIFF, DICOM, NIFTI };
+static const char *const formats[] = {"png", "tiff", "dicom", "nifti", NULL};
+static const char *const extensions[] = {".png", ".tif", ".dcm", ".nii.gz"};
+static const char *const orders[] = {"feet", "head", "shuffled", NULL};
 static const char *const classes[] = {"normal", "nodule"};
 static const char *const margins[] = {"smooth", "lobulated", "spiculated"};
 static const char *const densities[] = {"solid", "part-solid", "ground-glass"};
@@ -32,7 +40,19 @@ const struct hilum_option hilum_phantom_option_table[] = {
     {"size", HILUM_OPTION_INT, MEMBER(size), HL_PHANTOM_SIZE_MIN, HL_PHANTOM_SIZE_MAX, "256", NULL, "PX",
      "pixels a side"},
     {"format", HILUM_OPTION_CHOICE, MEMBER(format), 0, 0, "png", formats, NULL,
-     "png (8-bit grey, lung window) or tiff (signed 16-bit, Hounsfield units)"},
+     "png (8-bit grey, lung window), tiff, dicom or nifti (16-bit, Hounsfield units)"},
+    {"volume", HILUM_OPTION_FLAG, MEMBER(volume), 0, 0, NULL, NULL, NULL,
+     "whole chests instead of single slices, as dicom series (a folder each) or nifti files"},
+    {"slices", HILUM_OPTION_INT, MEMBER(slices), 1, HL_PHANTOM_SLICES_MAX, "64", NULL, "N", "slices of a volume"},
+    {"spacing", HILUM_OPTION_REAL, MEMBER(spacing), 0.1, 50, "3", NULL, "MM", "from slice to slice of a volume"},
+    {"encoding", HILUM_OPTION_CHOICE, MEMBER(encoding), 0, 0, "explicit", hl_dicom_encodings, NULL,
+     "transfer syntax of dicom files"},
+    {"order", HILUM_OPTION_CHOICE, MEMBER(order), 0, 0, "feet", orders, NULL,
+     "which slice of a series has the first name: that at the feet, that at the head, or any"},
+    {"tilt", HILUM_OPTION_REAL, MEMBER(tilt), -40, 40, "0", NULL, "DEGREES", "of the gantry, in dicom series"},
+    {"faults", HILUM_OPTION_TEXT, MEMBER(faults), 0, 0, NULL, NULL, "LIST",
+     "faults of dicom series, separated by commas: gap, duplicate, conflict, irregular, shifted, localiser, "
+     "no-position, mr, prone"},
     {0},
 };
 
@@ -59,18 +79,45 @@ static size_t plan_people(const struct hilum_phantom_options *options, struct pe
 	return count;
 }
 
-/* case-0001.png: a name that this file gives. */
-static bool is_own_name(const char *name)
+/* PREFIX-0001 and more digits: what follows them, or NULL. */
+static const char *after_number(const char *name, const char *prefix)
 {
-	if (strncmp(name, "case-", 5) != 0)
-		return false;
-	size_t digits = strspn(name + 5, "0123456789");
-	const char *rest = name + 5 + digits;
-	return digits >= 4 && (strcmp(rest, ".png") == 0 || strcmp(rest, ".tif") == 0);
+	size_t length = strlen(prefix), digits;
+	if (strncmp(name, prefix, length) != 0)
+		return NULL;
+	digits = strspn(name + length, "0123456789");
+	return digits >= 4 ? name + length + digits : NULL;
 }
 
-/* Removes the images of an earlier set from one class folder. */
-static enum hilum_status clear_class(const char *folder, struct hilum_error *error)
+/* case-0001.png, case-0001: a name that this file gives, to a file or to a series' folder. */
+static bool is_own_name(const char *name)
+{
+	const char *rest = after_number(name, "case-");
+	bool own = rest && !*rest;
+	for (size_t i = 0; i < sizeof extensions / sizeof *extensions && rest; i++)
+		own |= strcmp(rest, extensions[i]) == 0;
+	return own;
+}
+
+static bool is_own_slice(const char *name)
+{
+	const char *rest = after_number(name, "IM-");
+	return rest && strcmp(rest, ".dcm") == 0;
+}
+
+static enum hilum_status clear_folder(const char *folder, bool (*is_own)(const char *name), struct hilum_error *error);
+
+/* A file, or the folder of a series with what is ours in it. */
+static enum hilum_status clear_entry(const char *path, struct hilum_error *error)
+{
+	if (!hl_path_is_directory(path))
+		return unlink(path) && errno != ENOENT ? hl_fail_errno(error, path) : HILUM_OK;
+	enum hilum_status status = clear_folder(path, is_own_slice, error);
+	return !status && rmdir(path) ? hl_fail_errno(error, path) : status;
+}
+
+/* Removes what an earlier set has left in a folder. */
+static enum hilum_status clear_folder(const char *folder, bool (*is_own)(const char *name), struct hilum_error *error)
 {
 	struct hl_names names = {0};
 	if (!hl_path_exists(folder))
@@ -79,17 +126,20 @@ static enum hilum_status clear_class(const char *folder, struct hilum_error *err
 	if (status)
 		return status;
 	for (size_t i = 0; i < names.count && !status; i++) {
-		if (!is_own_name(names.name[i]))
+		if (!is_own(names.name[i]))
 			continue;
 		char *path = hl_path_join(folder, names.name[i]);
-		if (!path)
-			status = hl_fail_memory(error, strlen(folder) + strlen(names.name[i]), "a path");
-		else if (unlink(path) && errno != ENOENT)
-			status = hl_fail_errno(error, path);
+		status = path ? clear_entry(path, error)
+		              : hl_fail_memory(error, strlen(folder) + strlen(names.name[i]), "a path");
 		hl_free(path);
 	}
 	hl_names_free(&names);
 	return status;
+}
+
+static bool begins_with(const struct hl_buffer *text, const char *beginning)
+{
+	return text->length >= strlen(beginning) && memcmp(text->data, beginning, strlen(beginning)) == 0;
 }
 
 /* Whether truth.csv is one of those written here: by its header. */
@@ -102,7 +152,7 @@ static enum hilum_status is_own_truth(const char *truth, bool *own, struct hilum
 	hl_buffer_init(&csv, TRUTH_MAX);
 	enum hilum_status status = hl_file_read(truth, TRUTH_MAX, &csv, error);
 	if (!status)
-		*own = csv.length >= strlen(header) && memcmp(csv.data, header, strlen(header)) == 0;
+		*own = begins_with(&csv, header) || begins_with(&csv, volume_header);
 	hl_buffer_free(&csv);
 	return status;
 }
@@ -149,7 +199,7 @@ static enum hilum_status make_room(const char *directory, const char *truth, cha
 	if (!status && unlink(truth) && errno != ENOENT && errno != ENOTDIR)
 		status = hl_fail_errno(error, truth);
 	for (int class = 0; class < 2 && !status; class ++) {
-		status = clear_class(folders[class], error);
+		status = clear_folder(folders[class], is_own_name, error);
 		if (!status)
 			status = hl_directory_make(folders[class], error);
 	}
@@ -160,7 +210,7 @@ static enum hilum_status make_room(const char *directory, const char *truth, cha
 static void clear_up(char *const folders[2])
 {
 	for (int class = 0; class < 2; class ++) {
-		(void)clear_class(folders[class], NULL);
+		(void)clear_folder(folders[class], is_own_name, NULL);
 		(void)rmdir(folders[class]);
 	}
 }
@@ -192,8 +242,15 @@ out:
 /* A number with two decimals, whatever the locale's decimal point is. */
 static enum hilum_status append_number(struct hl_buffer *csv, double value, struct hilum_error *error)
 {
-	long long hundredths = (long long)(value * 100 + 0.5);
-	return hl_buffer_print(csv, error, ",%lld.%02lld", hundredths / 100, hundredths % 100);
+	long long hundredths = (long long)(fabs(value) * 100 + 0.5);
+	return hl_buffer_print(csv, error, ",%s%lld.%02lld", value < 0 && hundredths > 0 ? "-" : "", hundredths / 100,
+	                       hundredths % 100);
+}
+
+static enum hilum_status append_lesion(struct hl_buffer *csv, const struct hl_lesion *lesion, struct hilum_error *error)
+{
+	return hl_buffer_print(csv, error, ",%s,%s,%s\n", margins[lesion->margin], densities[lesion->density],
+	                       lesion->left ? "left" : "right");
 }
 
 static enum hilum_status append_row(struct hl_buffer *csv, const char *path, size_t patient, int64_t seed,
@@ -207,32 +264,106 @@ static enum hilum_status append_row(struct hl_buffer *csv, const char *path, siz
 	double numbers[4] = {lesion->x, lesion->y, lesion->diameter, lesion->diameter_mm};
 	for (int i = 0; i < 4 && !status; i++)
 		status = append_number(csv, numbers[i], error);
-	return status ? status
-	              : hl_buffer_print(csv, error, ",%s,%s,%s\n", margins[lesion->margin], densities[lesion->density],
-	                                lesion->left ? "left" : "right");
+	return status ? status : append_lesion(csv, lesion, error);
 }
 
-static enum hilum_status write_case(const struct hilum_phantom_options *options, size_t patient, bool neighbour,
-                                    bool with_lesion, int64_t number, struct hl_buffer *csv, struct hilum_error *error)
+static enum hilum_status append_volume_row(struct hl_buffer *csv, const char *path, size_t patient, int64_t seed,
+                                           const struct hl_phantom_volume *phantom, struct hilum_error *error)
 {
-	struct hl_phantom phantom = {0};
+	const struct hl_lesion *lesion = &phantom->lesion;
+	const struct hl_volume *volume = &phantom->volume;
+	enum hilum_status status = hl_buffer_print(csv, error, "%s,%s,P%04zu,%lld", path, classes[phantom->has_lesion],
+	                                           patient + 1, (long long)seed);
+	if (!phantom->has_lesion)
+		return status ? status : hl_buffer_print(csv, error, ",,,,,,,,\n");
+	/* Lesions are placed by corners of pixels, volumes by middles. */
+	const double voxel[3] = {lesion->x - 0.5, lesion->y - 0.5, phantom->z};
+	for (int i = 0; i < 3 && !status; i++)
+		status = append_number(csv, volume->origin[i] + voxel[i] * volume->spacing[i], error);
+	if (!status)
+		status = append_number(csv, lesion->diameter_mm, error);
+	if (!status)
+		status = append_number(csv, phantom->height_mm, error);
+	return status ? status : append_lesion(csv, lesion, error);
+}
+
+static struct hl_phantom_series series_of(const struct hilum_phantom_options *options, uint32_t index, char patient[24])
+{
+	struct hl_phantom_series series = {.encoding = options->encoding,
+	                                   .order = options->order,
+	                                   .tilt = options->tilt,
+	                                   .patient = patient,
+	                                   .seed = (uint64_t)options->seed,
+	                                   .number = index};
+	snprintf(patient, 24, "P%04u", (index & ~HL_PHANTOM_NEIGHBOUR) + 1);
+	(void)hl_phantom_parse_faults(options->faults, &series.faults, NULL);
+	return series;
+}
+
+static enum hilum_status write_slice(const struct hilum_phantom_options *options, const char *path, uint32_t index,
+                                     const struct hl_volume *slice, struct hilum_error *error)
+{
+	char patient[24];
+	struct hl_phantom_series series = series_of(options, index, patient);
+	switch (options->format) {
+	case PNG:
+		return write_png(path, slice, error);
+	case TIFF:
+		return hl_tiff_write(path, slice, error);
+	case DICOM:
+		return hl_phantom_slice_write(path, slice, &series, error);
+	default:
+		return hl_nifti_write(path, slice, error);
+	}
+}
+
+static enum hilum_status write_volume(const struct hilum_phantom_options *options, const char *path, uint32_t index,
+                                      const struct hl_volume *volume, struct hilum_error *error)
+{
+	char patient[24];
+	struct hl_phantom_series series = series_of(options, index, patient);
+	return options->format == DICOM ? hl_phantom_series_write(path, volume, &series, error)
+	                                : hl_nifti_write(path, volume, error);
+}
+
+struct number {
+	size_t patient;
+	int64_t file;
+	bool neighbour, with_lesion;
+};
+
+static enum hilum_status write_case(const struct hilum_phantom_options *options, struct number number,
+                                    struct hl_buffer *csv, struct hilum_error *error)
+{
+	struct hl_phantom slice = {0};
+	struct hl_phantom_volume volume = {0};
+	bool folder = options->volume && options->format == DICOM;
 	char name[64];
-	snprintf(name, sizeof name, "%s/case-%04lld.%s", classes[with_lesion], (long long)number,
-	         extensions[options->format]);
+	snprintf(name, sizeof name, "%s/case-%04lld%s", classes[number.with_lesion], (long long)number.file,
+	         folder ? "" : extensions[options->format]);
 	char *path = hl_path_join(options->directory, name);
 	if (!path)
 		return hl_fail_memory(error, strlen(options->directory) + sizeof name, "a path");
-	uint32_t index = (uint32_t)patient | (neighbour ? HL_PHANTOM_NEIGHBOUR : 0);
-	enum hilum_status status =
-	    hl_phantom_draw((uint64_t)options->seed, index, (int32_t)options->size, with_lesion, &phantom, error);
-	if (status)
-		goto out;
-	status = options->format == 1 ? hl_tiff_write(path, &phantom.volume, error)
-	                              : write_png(path, &phantom.volume, error);
-	if (!status)
-		status = append_row(csv, name, patient, options->seed, &phantom, error);
-	hl_volume_free(&phantom.volume);
-out:
+	uint32_t index = (uint32_t)number.patient | (number.neighbour ? HL_PHANTOM_NEIGHBOUR : 0);
+	uint64_t seed = (uint64_t)options->seed;
+	int32_t size = (int32_t)options->size;
+	enum hilum_status status;
+	if (options->volume) {
+		status = hl_phantom_draw_volume(seed, index, size, (int32_t)options->slices, options->spacing,
+		                                number.with_lesion, &volume, error);
+		if (!status)
+			status = write_volume(options, path, index, &volume.volume, error);
+		if (!status)
+			status = append_volume_row(csv, name, number.patient, options->seed, &volume, error);
+	} else {
+		status = hl_phantom_draw(seed, index, size, number.with_lesion, &slice, error);
+		if (!status)
+			status = write_slice(options, path, index, &slice.volume, error);
+		if (!status)
+			status = append_row(csv, name, number.patient, options->seed, &slice, error);
+	}
+	hl_volume_free(&slice.volume);
+	hl_volume_free(&volume.volume);
 	hl_free(path);
 	return status;
 }
@@ -251,11 +382,13 @@ static enum hilum_status write_cases(const struct hilum_phantom_options *options
 	}
 	size_t count = plan_people(options, people, order);
 	int64_t number = 0;
-	status = hl_buffer_print(&csv, error, "%s", header);
+	status = hl_buffer_print(&csv, error, "%s", options->volume ? volume_header : header);
 	for (size_t i = 0; i < count && !status; i++) {
 		struct person person = people[order[i]];
-		for (int slice = 0; slice <= person.two_slices && !status; slice++)
-			status = write_case(options, i, slice == 1, person.with_lesion, ++number, &csv, error);
+		/* A volume is all of its patient. */
+		for (int slice = 0; slice <= (person.two_slices && !options->volume) && !status; slice++)
+			status = write_case(options, (struct number){i, ++number, slice == 1, person.with_lesion}, &csv,
+			                    error);
 	}
 	if (!status) {
 		struct hl_part part = {csv.data, csv.length};
@@ -270,6 +403,8 @@ out:
 
 static enum hilum_status check_options(const struct hilum_phantom_options *options, struct hilum_error *error)
 {
+	enum hilum_status status;
+	unsigned faults;
 	if (!options->directory || !*options->directory)
 		return hl_fail(error, HILUM_ERROR_ARGUMENT, "no folder to write phantoms to");
 	if (options->cases < 1 || options->cases > CASES_MAX)
@@ -280,10 +415,19 @@ static enum hilum_status check_options(const struct hilum_phantom_options *optio
 		               (long long)options->size, HL_PHANTOM_SIZE_MIN, HL_PHANTOM_SIZE_MAX);
 	if (options->seed < 0)
 		return hl_fail(error, HILUM_ERROR_ARGUMENT, "seed: %lld is negative", (long long)options->seed);
-	if (options->format < 0 || options->format > 1)
-		return hl_fail(error, HILUM_ERROR_ARGUMENT, "format: %d is neither 0 (PNG) nor 1 (TIFF)",
-		               options->format);
-	return HILUM_OK;
+	if (options->format < PNG || options->format > NIFTI)
+		return hl_fail(error, HILUM_ERROR_ARGUMENT, "format: %d is not between 0 and 3", options->format);
+	if (options->volume && options->format < DICOM)
+		return hl_fail(error, HILUM_ERROR_ARGUMENT, "volume: format must be dicom or nifti");
+	if (options->encoding < 0 || options->encoding >= HL_ENCODING_COUNT || options->order < 0 || options->order > 2)
+		return hl_fail(error, HILUM_ERROR_ARGUMENT, "encoding or order: no such one");
+	if (options->volume && (options->slices < 1 || options->slices > HL_PHANTOM_SLICES_MAX ||
+	                        !(options->spacing >= 0.1 && options->spacing <= 50) || !(fabs(options->tilt) <= 40)))
+		return hl_fail(error, HILUM_ERROR_ARGUMENT, "slices, spacing or tilt: out of range");
+	status = hl_phantom_parse_faults(options->faults, &faults, error);
+	if (!status && (faults || options->tilt != 0) && !(options->volume && options->format == DICOM))
+		status = hl_fail(error, HILUM_ERROR_ARGUMENT, "faults and tilt are for dicom volumes");
+	return status;
 }
 
 enum hilum_status hilum_phantom_write(const struct hilum_phantom_options *options, struct hilum_error *error)

@@ -509,7 +509,7 @@ static void wrong_options(void **state)
 			options.size = INT64_MAX;
 			break;
 		case 4:
-			options.format = 2;
+			options.format = 4;
 			break;
 		case 5:
 			options.seed = -1;
