@@ -347,9 +347,44 @@ HILUM_API void hilum_comparison_free(struct hilum_comparison *comparison);
 HILUM_API enum hilum_status hilum_comparison_print(const struct hilum_comparison *comparison, enum hilum_output output,
                                                    FILE *file, struct hilum_error *error);
 
+/* ---- scans ----------------------------------------------------------------------------------------------------- *
+ * A scan is a file of any format that hilum reads, a folder with a DICOM series, or an archive of either. */
+
+struct hilum_convert_options {
+	int slices;         /* 0 one file, 1 a folder of PNG, 2 of TIFF */
+	const char *window; /* for PNG: "lung", "mediastinum", "bone", "center/width"; NULL: lung */
+	bool compress;      /* the voxels of a MetaImage */
+	int64_t series;     /* which of several, from 1; 0: the only one */
+	bool force;         /* go on where a scan would be refused */
+};
+HILUM_API extern const struct hilum_option hilum_convert_option_table[];
+
+/* Writes a scan in the format that out's ending names (.nii, .nii.gz, .mha, .mhd, .tif, .png), voxels and place as they
+ * were read; see `hilum help convert`. */
+HILUM_API enum hilum_status hilum_convert(const char *scan, const char *out,
+                                          const struct hilum_convert_options *options, struct hilum_error *error);
+
+struct hilum_view_options {
+	const char *out; /* PNG */
+	int layout;      /* 0 one axial slice, 1 montage, 2 axial, coronal and sagittal */
+	int64_t slice;   /* from 1; 0: the middle, or where most of the mask is */
+	int64_t count, columns;
+	const char *window; /* NULL: lung */
+	const char *mask;   /* a scan of the same size; NULL: none */
+	double opacity;     /* of the mask, 0 to 1 */
+	int64_t series;
+	bool force;
+};
+HILUM_API extern const struct hilum_option hilum_view_option_table[];
+
+/* Draws a scan. */
+HILUM_API enum hilum_status hilum_view(const char *scan, const struct hilum_view_options *options,
+                                       struct hilum_error *error);
+
 /* ---- descriptions --------------------------------------------------------------------------------------------- */
 
-/* What a model file or a picture is: architecture, recipe, classes, provenance, scores; or size, type, values. */
+/* What a model file or a scan is: architecture, recipe, classes, provenance, scores; or size, place, type, values and
+ * what was noticed. */
 HILUM_API enum hilum_status hilum_info(const char *path, enum hilum_output output, bool plan, FILE *file,
                                        struct hilum_error *error);
 

@@ -60,11 +60,13 @@ static int run_doctor(const struct verb *verb, int argc, char **argv)
 const struct verb verb_info = {
     .name = "info",
     .arguments = "MODEL|SCAN...",
-    .summary = "tell what a model or a picture is",
+    .summary = "tell what a model or a scan is",
     .description =
-        "Describes a model (architecture, recipe, classes, where it comes from, what it scored) or a picture "
-        "(format, size, type and range of its values).",
-    .examples = "hilum info runs/a\nhilum info runs/a --plan\nhilum info slice.tif --json",
+        "Describes a model (architecture, recipe, classes, where it comes from, what it scored) or a scan: format, "
+        "size, "
+        "place in the patient, type and distribution of its values, and what was noticed, repaired or is in doubt. A "
+        "scan is a file, a folder with a DICOM series, or an archive of either.",
+    .examples = "hilum info runs/a\nhilum info runs/a --plan\nhilum info series/\nhilum info scan.nii.gz --json",
     .own = info_table,
     .least = 1,
     .most = -1,

@@ -60,6 +60,11 @@ int cli_parse(const struct verb *verb, struct cli_options *options, size_t count
 		} else if (!ended && strncmp(argv[i], "--", 2) == 0) {
 			if (!parse_one(verb, options, count, argc, argv, &i))
 				return -1;
+		} else if (!ended && strcmp(argv[i], "-o") == 0) {
+			static char out[] = "--out";
+			argv[i] = out;
+			if (!parse_one(verb, options, count, argc, argv, &i))
+				return -1;
 		} else if (!ended && argv[i][0] == '-' && argv[i][1] != '\0') {
 			return misuse(verb, "unknown option ", argv[i]);
 		} else {
@@ -278,15 +283,16 @@ void cli_overview_manual(FILE *file)
 		print_roff(verbs[i]->summary, file);
 		fputc('\n', file);
 	}
-	fputs(".SH ENVIRONMENT\n.TP\n.B NO_COLOR\nNo colours and no moving lines.\n.TP\n.B HILUM_BACKENDS\nWhich back "
-	      "ends may run a network's layers, in order, for finding faults: avx512,vector,onednn,reference.\n"
-	      ".TP\n.B OMP_WAIT_POLICY\nHow threads wait for each other: passive (default of this program) or active, "
-	      "which "
-	      "may be a little faster on a machine that does nothing else.\n"
-	      ".TP\n.B HILUM_SANDBOX\noff reads files in the program itself instead of in processes that can do nothing "
-	      "else.\n"
-	      ".TP\n.B HILUM_VERBOSE\nMore messages.\n.SH EXIT STATUS\n0 done; 1 failed; 2 misused.\n",
-	      file);
+	fputs(
+	    ".SH ENVIRONMENT\n.TP\n.B NO_COLOR\nNo colours and no moving lines.\n.TP\n.B HILUM_BACKENDS\nWhich back "
+	    "ends may run a network's layers, in order, for finding faults: avx512,vector,onednn,reference.\n"
+	    ".TP\n.B OMP_WAIT_POLICY\nHow threads wait for each other: passive (default of this program) or active, "
+	    "which "
+	    "may be a little faster on a machine that does nothing else.\n"
+	    ".TP\n.B HILUM_SANDBOX\noff reads files in the program itself instead of in processes that can do nothing "
+	    "else.\n"
+	    ".TP\n.B HILUM_VERBOSE\nMore messages.\n.SH EXIT STATUS\n0 done; 1 failed; 2 misused.\n",
+	    file);
 	fputs(notice, file);
 }
 

@@ -1,13 +1,11 @@
-/* hilum_info and hilum_describe_ops: what a model, a picture or a layer is. */
+/* hilum_info and hilum_describe_ops: what a model, a scan or a layer is. */
 #include "infer/describe.h"
 
 #include "base/file.h"
 #include "base/memory.h"
 #include "nn/op.h"
-#include "scan/format.h"
 
 #include <jansson.h>
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -50,97 +48,16 @@ enum hilum_status hl_put_json(FILE *file, json_t *root, struct hilum_error *erro
 	return written ? HILUM_OK : hl_fail(error, HILUM_ERROR_IO, "the description could not be written");
 }
 
-/* ---- pictures ---- */
-
-struct range {
-	double minimum, maximum, mean;
-	int64_t undefined;
-};
-
-static struct range measure(const struct hl_volume *volume)
-{
-	struct range range = {.minimum = (double)INFINITY, .maximum = -(double)INFINITY};
-	long double sum = 0;
-	int64_t count = 0;
-	for (int32_t z = 0; z < volume->depth; z++)
-		for (int32_t y = 0; y < volume->height; y++)
-			for (int32_t x = 0; x < volume->width; x++)
-				for (int32_t c = 0; c < volume->channels; c++) {
-					double value = hl_volume_get(volume, x, y, z, c);
-					if (!isfinite(value)) {
-						range.undefined++;
-						continue;
-					}
-					range.minimum = fmin(range.minimum, value);
-					range.maximum = fmax(range.maximum, value);
-					sum += value;
-					count++;
-				}
-	range.mean = count ? (double)(sum / count) : (double)NAN;
-	return range;
-}
-
-static const char *const voxel_names[] = {
-    [HL_VOXEL_U8] = "u8", [HL_VOXEL_U16] = "u16", [HL_VOXEL_I16] = "i16", [HL_VOXEL_F32] = "f32"};
-static const char *const voxel_words[] = {[HL_VOXEL_U8] = "8-bit",
-                                          [HL_VOXEL_U16] = "16-bit",
-                                          [HL_VOXEL_I16] = "16-bit signed",
-                                          [HL_VOXEL_F32] = "32-bit floating point"};
-
-static const char narrow_warning[] = "16-bit with no value above 4095: spans 16 of 255 grey levels of the full scale; "
-                                     "Hounsfield units belong into a signed 16-bit TIFF";
-
-static json_t *number(double value)
-{
-	return isfinite(value) ? json_real(value) : json_null();
-}
-
-static enum hilum_status describe_picture(const char *path, enum hilum_output output, FILE *file,
-                                          struct hilum_error *error)
-{
-	struct hl_volume volume;
-	enum hilum_status status = hl_scan_open(path, &volume, error);
-	if (status)
-		return status;
-	struct range range = measure(&volume);
-	bool hounsfield = volume.unit == HL_UNIT_HOUNSFIELD;
-	if (output == HILUM_OUTPUT_JSON) {
-		json_t *root = json_pack(
-		    "{s:s, s:o?, s:s, s:i, s:i, s:i, s:i, s:s, s:s, s:o, s:o, s:o, s:I, s:[f,f,f], s:b}", "kind",
-		    "picture", "path", hl_json_text(path), "format", volume.format, "width", volume.width, "height",
-		    volume.height, "depth", volume.depth, "channels", volume.channels, "type", voxel_names[volume.type],
-		    "unit", hounsfield ? "hounsfield" : "grey", "minimum", number(range.minimum), "maximum",
-		    number(range.maximum), "mean", number(range.mean), "undefined", (json_int_t)range.undefined,
-		    "spacing_mm", volume.spacing[0], volume.spacing[1], volume.spacing[2], "research_use_only", 1);
-		if (root && hl_volume_is_narrow(&volume))
-			json_object_set_new(root, "warning", json_string(narrow_warning));
-		status = hl_put_json(file, root, error);
-	} else {
-		hl_put_safe(file, path);
-		fprintf(file, ": a picture\n  format     %s\n  size       %d x %d", volume.format, volume.width,
-		        volume.height);
-		if (volume.depth > 1)
-			fprintf(file, " x %d", volume.depth);
-		fprintf(file, ", %s\n  values     %s, %s, from %g to %g, mean %.4g\n",
-		        volume.channels == 3 ? "colour" : "grey", voxel_words[volume.type],
-		        hounsfield ? "Hounsfield units" : "grey levels", range.minimum, range.maximum, range.mean);
-		if (range.undefined)
-			fprintf(file, "  undefined  %lld values are not numbers\n", (long long)range.undefined);
-		if (hl_volume_is_narrow(&volume))
-			fprintf(file, "  warning    %s\n", narrow_warning);
-		if (volume.spacing[0] > 0)
-			fprintf(file, "  spacing    %g x %g mm\n", volume.spacing[0], volume.spacing[1]);
-	}
-	hl_volume_free(&volume);
-	return status;
-}
-
 /* A safetensors file begins with the length of its header and a brace. */
 bool hl_is_model(const char *path)
 {
 	unsigned char head[9];
-	if (hl_path_is_directory(path))
-		return true;
+	if (hl_path_is_directory(path)) {
+		char *best = hl_path_join(path, "best.hilum");
+		bool there = best && hl_path_exists(best);
+		hl_free(best);
+		return there;
+	}
 	FILE *file = fopen(path, "rbe");
 	size_t got = file ? fread(head, 1, sizeof(head), file) : 0;
 	if (file)
@@ -157,7 +74,7 @@ enum hilum_status hilum_info(const char *path, enum hilum_output output, bool pl
 	else if (plan)
 		status = hl_fail(error, HILUM_ERROR_ARGUMENT, "%s: plan: only a model has one", path);
 	else
-		status = describe_picture(path, output, file, error);
+		status = hl_describe_scan(path, output, file, error);
 	if (!status && ferror(file))
 		status = hl_fail_errno(error, "writing the description");
 	return status;

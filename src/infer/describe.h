@@ -5,11 +5,13 @@
 
 #include <jansson.h>
 
-/* Whether a path is a model file by its first bytes, or a folder, which stands for its best.hilum. */
+/* Whether a path is a model file by its first bytes, or a folder with a best.hilum. */
 bool hl_is_model(const char *path);
 
 enum hilum_status hl_describe_model(const char *path, enum hilum_output output, bool plan, FILE *file,
                                     struct hilum_error *error);
+
+enum hilum_status hl_describe_scan(const char *path, enum hilum_output output, FILE *file, struct hilum_error *error);
 
 /* Text out of a file for a terminal: control characters but newlines as "?". */
 void hl_put_safe(FILE *file, const char *text);
