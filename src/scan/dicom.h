@@ -22,6 +22,7 @@ struct hl_dicom_syntax {
 	bool lossy;
 };
 extern const struct hl_dicom_syntax hl_dicom_syntaxes[]; /* ended by one without a uid */
+extern const int hl_dicom_syntax_count;
 
 enum hl_dicom_photometric {
 	HL_DICOM_OTHER,
@@ -81,10 +82,6 @@ bool hl_dicom_detect(const uint8_t *bytes, size_t length);
 /* Reads what a file says. bytes must outlive out, which the caller closes. A file without pictures (a report, a plan)
  * has has_pixels false and no frames. */
 enum hilum_status hl_dicom_open(const uint8_t *bytes, size_t length, struct hl_dicom *out, struct hilum_error *error);
-/* The same from the first bytes of a file of total bytes; pixels cannot be read then. *more is set, and the answer
- * HILUM_OK without out, where these are too few. */
-enum hilum_status hl_dicom_open_head(const uint8_t *bytes, size_t length, size_t total, struct hl_dicom *out,
-                                     bool *more, struct hilum_error *error);
 void hl_dicom_close(struct hl_dicom *dicom);
 
 /* Bytes of one stored value as hl_dicom_read gives it (1, 2, 4 or 8), and of one frame. */

@@ -3,7 +3,6 @@
 #include <string.h>
 
 #include "base/memory.h"
-#include "scan/dicom/directory.h"
 #include "scan/format.h"
 #include "scan/load_heads.h"
 #include "scan/series.h"
@@ -72,7 +71,8 @@ static enum hilum_status check_damaged(const struct work *work, struct hilum_err
 static enum hilum_status find_stacks(struct work *work, struct hilum_error *error)
 {
 	int32_t others = 0;
-	enum hilum_status status = hl_heads_read(work->files, work->count, work->options.threads, &work->heads, error);
+	enum hilum_status status =
+	    hl_heads_read(work->files, work->count, work->options.threads, work->options.inside, &work->heads, error);
 
 	if (!status)
 		status = check_damaged(work, error);
@@ -220,8 +220,8 @@ static enum hilum_status build(struct work *work, struct hl_stack *stack, struct
 			                 "%d slices cannot be read: left out", had - stack->count);
 		status = hl_series_layout(work->slices, stack, force, &layout, work->findings, error);
 		if (!status)
-			status = hl_series_read(work->slices, work->slice_count, &layout, work->files,
-			                        work->options.threads, force, failed, out, work->findings, error);
+			status = hl_series_read(work->slices, &layout, work->files, &work->options, failed, out,
+			                        work->findings, error);
 		hl_layout_free(&layout);
 		int32_t count = stack->count;
 		if (!status || !force || status == HILUM_ERROR_MEMORY || !drop_failed(stack, failed) ||
@@ -326,18 +326,22 @@ static enum hilum_status list_files(const char *path, bool folder, struct hl_nam
 
 enum what { FOLDER, DIRECTORY, DICOM_FILE, OTHER_FILE };
 
-static enum hilum_status find_out(const char *path, enum what *what, struct hilum_error *error)
+/* What a path is; a file that cannot be read is left to what reads it, which says why. */
+static enum what find_out(const char *path)
 {
-	uint8_t head[4096];
-	size_t got = 0;
-	enum hilum_status status;
+	const struct hl_file file = {.name = path, .path = path};
+	struct hl_head head;
+	enum what what = OTHER_FILE;
 
-	*what = FOLDER;
 	if (hl_path_is_directory(path))
-		return HILUM_OK;
-	status = hl_file_peek(path, head, sizeof(head), &got, error);
-	*what = hl_dicom_is_directory(head, got) ? DIRECTORY : hl_dicom_detect(head, got) ? DICOM_FILE : OTHER_FILE;
-	return status;
+		return FOLDER;
+	hl_head_read(&file, false, &head);
+	if (head.kind == HL_HEAD_DIRECTORY)
+		what = DIRECTORY;
+	else if (head.kind == HL_HEAD_DICOM)
+		what = DICOM_FILE;
+	hl_dicom_close(&head.dicom);
+	return what;
 }
 
 enum hilum_status hl_load(const char *path, const struct hl_load_options *options, struct hl_volume *out,
@@ -345,13 +349,11 @@ enum hilum_status hl_load(const char *path, const struct hl_load_options *option
 {
 	struct hl_file one = {.name = path, .path = path}, *files = NULL;
 	struct hl_names names = {0};
-	enum what what;
-	enum hilum_status status = find_out(path, &what, error);
+	enum what what = find_out(path);
+	enum hilum_status status;
 
 	if (findings)
 		*findings = (struct hl_findings){0};
-	if (status)
-		return status;
 	if (what == OTHER_FILE)
 		return hl_scan_open(path, out, error);
 	if (what == DICOM_FILE) {
@@ -405,11 +407,9 @@ enum hilum_status hl_load_list(const char *path, struct hl_series_list *out, str
 	struct hl_file one = {.name = path, .path = path}, *files = NULL;
 	struct hl_names names = {0};
 	struct work work = {.files = &one, .count = 1, .options.force = true};
-	enum what what;
-	enum hilum_status status = find_out(path, &what, error);
+	enum what what = find_out(path);
+	enum hilum_status status = HILUM_OK;
 
-	if (status)
-		return status;
 	if (what == FOLDER || what == DIRECTORY) {
 		status = list_files(path, what == FOLDER, &names, &files, error);
 		work.files = files;

@@ -64,6 +64,7 @@ struct hl_load_options {
 	bool force; /* go on where a scan would be refused, as far as that is possible, and say so in the findings */
 	int32_t series;  /* which of several series, from 1 as hl_load_list counts them; 0: the only one */
 	int32_t threads; /* 0: as many as there are cores */
+	bool inside;     /* in a worker of the sandbox, where a file in memory is decoded at once */
 };
 
 /* Loads one scan as one volume: oriented to the patient frame (scan/orient.h) where the file says how. Refuses, by

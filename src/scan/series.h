@@ -66,9 +66,18 @@ void hl_layout_free(struct hl_layout *layout);
 /* Decodes a layout's slices on several threads and builds the volume: Hounsfield units as 16-bit integers where slopes
  * and intercepts are whole and all values fit, otherwise 32-bit floating point. failed (may be NULL) has one element
  * for each slice, set for those whose file could not be read; then the error is the first such file's. */
-enum hilum_status hl_series_read(const struct hl_slice *slices, int32_t count, const struct hl_layout *layout,
-                                 const struct hl_file *files, int32_t threads, bool force, bool *failed,
+enum hilum_status hl_series_read(const struct hl_slice *slices, const struct hl_layout *layout,
+                                 const struct hl_file *files, const struct hl_load_options *options, bool *failed,
                                  struct hl_volume *out, struct hl_findings *findings, struct hilum_error *error);
+
+/* ---- slices that have to be moved (series_shift.c) ---- */
+
+/* A slice of the layout's slice size, in the volume's type, to one of the volume's size. */
+enum hilum_status hl_slice_shift(const struct hl_layout *layout, const struct hl_place *place, const void *in,
+                                 enum hl_voxel type, void *out, struct hilum_error *error);
+/* Places at unequal distances to slices at equal ones, linearly between neighbours. */
+enum hilum_status hl_volume_regularise(const struct hl_layout *layout, struct hl_volume *volume,
+                                       struct hilum_error *error);
 
 /* ---- shared by the files of the series ---- */
 

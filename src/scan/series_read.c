@@ -1,104 +1,49 @@
-/* From the files of a layout to a volume: slices are decoded on several threads, each straight into its place. */
+/* From the files of a layout to a volume: slices are decoded several at a time, in the sandbox, and rescaled into their
+ * places here. */
 #include <math.h>
 #include <pthread.h>
+#include <stdlib.h>
 #include <string.h>
 
-#include "base/file.h"
 #include "base/memory.h"
 #include "base/parallel.h"
-#include "scan/format.h"
+#include "scan/dicom_work.h"
 #include "scan/orient.h"
 #include "scan/series.h"
 
-/* What is outside a shifted slice. */
-#define AIR (-1024)
 /* Slopes and intercepts up to which 16-bit values can be rescaled in 32 bits. */
 #define SLOPE_MAX 4096
 #define INTERCEPT_MAX (1 << 24)
+/* Bytes of a file's frames that are asked for at a time. Deflated files are inflated anew each time. */
+#define CHUNK_BYTES ((size_t)16 << 20)
+#define CHUNK_BYTES_DEFLATED ((size_t)128 << 20)
 
-/* A file that is being read: opened by the first of its frames, closed by the last. */
-struct source {
-	pthread_mutex_t mutex;
-	struct hl_buffer bytes;
-	struct hl_dicom dicom;
-	bool open, broken;
-	int32_t left; /* frames still to be read */
-	struct hilum_error error;
+/* A slice that is wanted at a place. */
+struct want {
+	int32_t slice, place;
+};
+
+/* Wants of one file, one behind the other. */
+struct chunk {
+	int32_t first, count;
 };
 
 struct job {
 	const struct hl_slice *slices;
 	const struct hl_layout *layout;
 	const struct hl_file *files;
-	struct source *source; /* by file */
 	struct hl_volume *volume;
-	bool *failed, force;
+	struct want *want;
+	struct chunk *chunk;
+	int32_t wants, chunks;
+	bool copies; /* what is read is compared with what is at its place, and not put there */
+	bool inside, force, *failed;
 	pthread_mutex_t mutex; /* of what is below */
 	int32_t first_failed;  /* place of error */
 	struct hilum_error error;
 	bool overflow;
 	int32_t conflicts, first_conflict;
 };
-
-/* ---- files ---- */
-
-static enum hilum_status open_source(struct source *source, const struct hl_file *file)
-{
-	const uint8_t *bytes = file->bytes;
-	size_t length = file->length;
-	enum hilum_status status = HILUM_OK;
-
-	hl_buffer_init(&source->bytes, 0);
-	if (!bytes) {
-		status = hl_file_read(file->path, HL_FILE_BYTES_MAX, &source->bytes, &source->error);
-		if (status)
-			return status;
-		bytes = (const uint8_t *)source->bytes.data;
-		length = source->bytes.length;
-	}
-	status = hl_dicom_open(bytes, length, &source->dicom, &source->error);
-	return status ? hl_prefix(&source->error, status, "%s", file->name) : HILUM_OK;
-}
-
-static void close_source(struct source *source)
-{
-	hl_dicom_close(&source->dicom);
-	hl_buffer_free(&source->bytes);
-	source->open = false;
-}
-
-/* A slice's stored values. */
-static enum hilum_status read_values(struct job *job, int32_t number, void *values, struct hilum_error *error)
-{
-	const struct hl_slice *slice = &job->slices[number];
-	struct source *source = &job->source[slice->file];
-	enum hilum_status status = HILUM_OK;
-
-	pthread_mutex_lock(&source->mutex);
-	if (!source->open && !source->broken) {
-		source->open = true;
-		source->broken = open_source(source, &job->files[slice->file]) != HILUM_OK;
-	}
-	if (source->broken)
-		status = hl_fail(error, source->error.code, "%s", source->error.message);
-	pthread_mutex_unlock(&source->mutex);
-	const struct hl_dicom *then = slice->dicom, *now = &source->dicom;
-	if (!status && (now->width != then->width || now->height != then->height || now->samples != then->samples ||
-	                now->frames != then->frames || now->bits_allocated != then->bits_allocated ||
-	                now->is_signed != then->is_signed))
-		status =
-		    hl_fail(error, HILUM_ERROR_FORMAT, "%s: changed while it was read", job->files[slice->file].name);
-	if (!status) {
-		status = hl_dicom_read(now, slice->frame, values, error);
-		if (status)
-			hl_prefix(error, status, "%s", job->files[slice->file].name);
-	}
-	pthread_mutex_lock(&source->mutex);
-	if (--source->left == 0 && source->open)
-		close_source(source);
-	pthread_mutex_unlock(&source->mutex);
-	return status;
-}
 
 /* ---- numbers ---- */
 
@@ -159,241 +104,171 @@ static void rescale_f32(const struct hl_slice *slice, const void *in, size_t cou
 		uint16_t_to_f32(in, count, slope, intercept, out);
 }
 
-/* ---- slices that have to be moved ---- */
-
-/* Cubic convolution (Keys 1981, a = -1/2) at t between the second and the third of four samples. */
-static void cubic(double t, float weight[4])
-{
-	weight[0] = (float)(((-0.5 * t + 1) * t - 0.5) * t);
-	weight[1] = (float)((1.5 * t - 2.5) * t * t + 1);
-	weight[2] = (float)(((-1.5 * t + 2) * t + 0.5) * t);
-	weight[3] = (float)((0.5 * t - 0.5) * t * t);
-}
-
-/* A line of in samples to one of out, moved by shift: air where it is not covered. Lines of the picture's rows or, with
- * a stride, of its columns; width of them side by side. */
-static void shift_line(const float *in, int32_t in_count, size_t in_stride, float *out, int32_t out_count,
-                       size_t out_stride, size_t width, double shift)
-{
-	double whole = floor(shift + 1e-6), rest = shift - whole;
-	float weight[4] = {0, 1, 0, 0};
-
-	/* Sample i lies at i + whole + rest: output j is at j - whole - rest = (j - whole - 1) + (1 - rest). */
-	if (rest > 1e-6)
-		cubic(1 - rest, weight);
-	for (int32_t j = 0; j < out_count; j++) {
-		double at = j - shift;
-		int32_t base = j - (int32_t)whole - (rest > 1e-6);
-		float *to = out + (size_t)j * out_stride;
-		if (at < -0.5 || at > in_count - 0.5) {
-			for (size_t x = 0; x < width; x++)
-				to[x] = AIR;
-			continue;
-		}
-		const float *from[4];
-		for (int k = 0; k < 4; k++) {
-			int32_t i = base - 1 + k;
-			i = i < 0 ? 0 : i >= in_count ? in_count - 1 : i;
-			from[k] = in + (size_t)i * in_stride;
-		}
-		for (size_t x = 0; x < width; x++)
-			to[x] = weight[0] * from[0][x] + weight[1] * from[1][x] + weight[2] * from[2][x] +
-			        weight[3] * from[3][x];
-	}
-}
-
-static void to_floats(const void *in, enum hl_voxel type, size_t count, float *out)
-{
-	if (type == HL_VOXEL_F32)
-		memcpy(out, in, count * sizeof(float));
-	else
-		for (size_t i = 0; i < count; i++)
-			out[i] = ((const int16_t *)in)[i];
-}
-
-static void from_floats(const float *in, enum hl_voxel type, size_t count, void *out)
-{
-	if (type == HL_VOXEL_F32) {
-		memcpy(out, in, count * sizeof(float));
-		return;
-	}
-	for (size_t i = 0; i < count; i++) {
-		float value = floorf(in[i] + 0.5F);
-		((int16_t *)out)[i] = (int16_t)(value < INT16_MIN ? INT16_MIN : value > INT16_MAX ? INT16_MAX : value);
-	}
-}
-
-/* A slice of the layout's slice size to one of its size. */
-static enum hilum_status place_shifted(const struct hl_layout *layout, const struct hl_place *place, const void *in,
-                                       enum hl_voxel type, void *out, struct hilum_error *error)
-{
-	size_t width = (size_t)layout->width, from = (size_t)layout->slice_width;
-	size_t rows = (size_t)layout->slice_height;
-	size_t floats = from * rows + width * rows + width * (size_t)layout->height;
-	float *plain = hl_alloc(floats, sizeof(*plain)), *across = plain + from * rows, *done = across + width * rows;
-
-	if (!plain)
-		return hl_fail_memory(error, floats * sizeof(*plain), "a shifted slice");
-	to_floats(in, type, from * rows, plain);
-	if (width == from && place->shift[0] == 0)
-		across = plain;
-	for (size_t y = 0; y < rows && across != plain; y++)
-		shift_line(plain + y * from, layout->slice_width, 1, across + y * width, layout->width, 1, 1,
-		           place->shift[0]);
-	shift_line(across, layout->slice_height, width, done, layout->height, width, width, place->shift[1]);
-	from_floats(done, type, width * (size_t)layout->height, out);
-	hl_free(plain);
-	return HILUM_OK;
-}
-
 /* ---- places ---- */
 
-/* A slice in the volume's type. values and out have room for a slice. */
-static enum hilum_status read_slice(struct job *job, int32_t number, void *values, void *out, struct hilum_error *error)
-{
-	const struct hl_layout *layout = job->layout;
-	size_t count = (size_t)layout->slice_width * (size_t)layout->slice_height;
-	enum hilum_status status = read_values(job, number, values, error);
-
-	if (status)
-		return status;
-	if (job->volume->type == HL_VOXEL_F32)
-		rescale_f32(&job->slices[number], values, count, out);
-	else if (!rescale_i16(&job->slices[number], values, count, out)) {
-		pthread_mutex_lock(&job->mutex);
-		job->overflow = true;
-		pthread_mutex_unlock(&job->mutex);
-	}
-	return HILUM_OK;
-}
-
-static void note_failure(struct job *job, int32_t place, int32_t slice, const struct hilum_error *error)
+static void note_failure(struct job *job, const struct chunk *chunk, const struct hilum_error *error)
 {
 	pthread_mutex_lock(&job->mutex);
-	if (job->failed)
-		job->failed[slice] = true;
-	if (place < job->first_failed) {
-		job->first_failed = place;
-		job->error = *error;
+	for (int32_t i = chunk->first; i < chunk->first + chunk->count; i++) {
+		const struct want *want = &job->want[i];
+		if (job->failed)
+			job->failed[want->slice] = true;
+		if (want->place < job->first_failed) {
+			job->first_failed = want->place;
+			job->error = *error;
+		}
 	}
 	pthread_mutex_unlock(&job->mutex);
 }
 
-static void fill_place(void *context, int32_t index)
+static void note_conflict(struct job *job, int32_t place)
+{
+	pthread_mutex_lock(&job->mutex);
+	job->conflicts++;
+	if (place < job->first_conflict)
+		job->first_conflict = place;
+	pthread_mutex_unlock(&job->mutex);
+}
+
+/* Stored values to the volume's numbers. */
+static void rescale(struct job *job, int32_t slice, const void *values, void *out)
+{
+	size_t count = (size_t)job->layout->slice_width * (size_t)job->layout->slice_height;
+
+	if (job->volume->type == HL_VOXEL_F32) {
+		rescale_f32(&job->slices[slice], values, count, out);
+	} else if (!rescale_i16(&job->slices[slice], values, count, out)) {
+		pthread_mutex_lock(&job->mutex);
+		job->overflow = true;
+		pthread_mutex_unlock(&job->mutex);
+	}
+}
+
+/* Puts a slice into its place, or compares it with what is there. scratch has room for a slice as it is and for one as
+ * it lies in the volume. */
+static enum hilum_status put_slice(struct job *job, const struct want *want, const void *values, char *scratch,
+                                   struct hilum_error *error)
+{
+	const struct hl_layout *layout = job->layout;
+	size_t size = hl_voxel_size(job->volume->type);
+	size_t slice = (size_t)layout->slice_width * (size_t)layout->slice_height * size;
+	size_t plane = (size_t)layout->width * (size_t)layout->height * size;
+	char *there = (char *)job->volume->voxels + (size_t)want->place * plane,
+	     *to = job->copies ? scratch + slice : there;
+	enum hilum_status status = HILUM_OK;
+
+	rescale(job, want->slice, values, layout->shifted ? scratch : to);
+	if (layout->shifted)
+		status = hl_slice_shift(layout, &layout->place[want->place], scratch, job->volume->type, to, error);
+	if (!status && job->copies && memcmp(to, there, plane) != 0)
+		note_conflict(job, want->place);
+	return status;
+}
+
+static void read_chunk(void *context, int32_t index)
 {
 	struct job *job = context;
+	const struct chunk *chunk = &job->chunk[index];
+	const struct want *want = &job->want[chunk->first];
+	const struct hl_slice *first = &job->slices[want->slice];
 	const struct hl_layout *layout = job->layout;
-	const struct hl_place *place = &layout->place[index];
-	size_t count = (size_t)layout->slice_width * (size_t)layout->slice_height;
-	size_t size = hl_voxel_size(job->volume->type);
-	size_t plane = (size_t)layout->width * (size_t)layout->height * size;
-	char *out = (char *)job->volume->voxels + (size_t)index * plane;
-	char *scratch = hl_alloc(count, sizeof(uint16_t) + 2 * size), *own = scratch + count * sizeof(uint16_t);
+	size_t size = hl_voxel_size(job->volume->type), bytes = hl_dicom_frame_bytes(first->dicom);
+	size_t room = ((size_t)layout->slice_width * (size_t)layout->slice_height +
+	               (size_t)layout->width * (size_t)layout->height) *
+	              size;
+	char *scratch = layout->shifted || job->copies ? hl_alloc(room, 1) : NULL;
+	int32_t *frames = hl_alloc((size_t)chunk->count, sizeof(*frames));
 	struct hilum_error error = {0};
-	int32_t slice = place->slice;
-	enum hilum_status status;
-	void *main_slice = layout->shifted ? own : out;
+	uint8_t *values = NULL;
+	enum hilum_status status = HILUM_OK;
 
-	if (!scratch) {
-		hl_fail_memory(&error, count * (sizeof(uint16_t) + 2 * size), "a slice");
-		note_failure(job, index, slice, &error);
-		return;
-	}
-	status = read_slice(job, slice, scratch, main_slice, &error);
-	for (int32_t i = 0; i < place->more && !status; i++) {
-		slice = layout->extra[place->first_extra + i];
-		status = read_slice(job, slice, scratch, own + count * size, &error);
-		if (!status && memcmp(main_slice, own + count * size, count * size) != 0) {
-			pthread_mutex_lock(&job->mutex);
-			job->conflicts++;
-			if (index < job->first_conflict)
-				job->first_conflict = index;
-			pthread_mutex_unlock(&job->mutex);
-		}
-	}
-	if (!status && layout->shifted)
-		status = place_shifted(layout, place, own, job->volume->type, out, &error);
+	if (!frames || (!scratch && (layout->shifted || job->copies)))
+		status = hl_fail_memory(&error, room, "a slice");
+	for (int32_t i = 0; i < chunk->count && !status; i++)
+		frames[i] = job->slices[want[i].slice].frame;
+	if (!status)
+		status = hl_frames_read(&job->files[first->file], job->inside, first->dicom, frames, chunk->count,
+		                        &values, &error);
+	for (int32_t i = 0; i < chunk->count && !status; i++)
+		status = put_slice(job, &want[i], values + (size_t)i * bytes, scratch, &error);
 	if (status)
-		note_failure(job, index, slice, &error);
+		note_failure(job, chunk, &error);
+	hl_free(values);
+	hl_free(frames);
 	hl_free(scratch);
 }
 
-static enum hilum_status fill(struct job *job, int32_t count, int32_t threads, struct hilum_error *error)
+/* ---- what is to be read ---- */
+
+static int by_file(const void *a, const void *b, void *context)
+{
+	const struct hl_slice *slices = context;
+	const struct hl_slice *one = &slices[((const struct want *)a)->slice];
+	const struct hl_slice *other = &slices[((const struct want *)b)->slice];
+
+	return one->file != other->file ? one->file - other->file : one->frame - other->frame;
+}
+
+static size_t chunk_bytes(const struct hl_dicom *dicom)
+{
+	return dicom->syntax->deflated ? CHUNK_BYTES_DEFLATED : CHUNK_BYTES;
+}
+
+/* Sorts the wants by file and cuts them into chunks. */
+static void cut(struct job *job)
+{
+	struct chunk *chunk = NULL;
+
+	qsort_r(job->want, (size_t)job->wants, sizeof(*job->want), by_file, (void *)(uintptr_t)job->slices);
+	job->chunks = 0;
+	for (int32_t i = 0; i < job->wants; i++) {
+		const struct hl_slice *slice = &job->slices[job->want[i].slice];
+		size_t bytes = hl_dicom_frame_bytes(slice->dicom);
+		if (!chunk || slice->file != job->slices[job->want[chunk->first].slice].file ||
+		    chunk->count == HL_FRAMES_MAX || (size_t)(chunk->count + 1) * bytes > chunk_bytes(slice->dicom)) {
+			chunk = &job->chunk[job->chunks++];
+			*chunk = (struct chunk){.first = i};
+		}
+		chunk->count++;
+	}
+}
+
+/* Reads the slices of all places, then the copies of them. */
+static enum hilum_status fill(struct job *job, int32_t threads, struct hilum_error *error)
 {
 	const struct hl_layout *layout = job->layout;
-	int32_t sources = 0;
+	int32_t most = layout->count > layout->extras ? layout->count : layout->extras;
 	enum hilum_status status = HILUM_OK;
 
-	for (int32_t i = 0; i < count; i++)
-		sources = job->slices[i].file >= sources ? job->slices[i].file + 1 : sources;
-	job->source = hl_alloc((size_t)sources, sizeof(*job->source));
-	if (!job->source)
-		return hl_fail_memory(error, (size_t)sources * sizeof(*job->source), "files");
-	for (int32_t i = 0; i < sources; i++)
-		pthread_mutex_init(&job->source[i].mutex, NULL);
-	for (int32_t i = 0; i < layout->count; i++)
-		job->source[job->slices[layout->place[i].slice].file].left++;
-	for (int32_t i = 0; i < layout->extras; i++)
-		job->source[job->slices[layout->extra[i]].file].left++;
+	job->want = hl_alloc((size_t)most, sizeof(*job->want));
+	job->chunk = hl_alloc((size_t)most, sizeof(*job->chunk));
+	if (!job->want || !job->chunk)
+		status = hl_fail_memory(error, (size_t)most * sizeof(*job->want), "slices");
 	job->first_failed = INT32_MAX;
 	job->overflow = false;
 	job->conflicts = 0;
 	job->first_conflict = INT32_MAX;
-	hl_parallel(layout->count, threads, fill_place, job);
-	for (int32_t i = 0; i < sources; i++) {
-		if (job->source[i].open)
-			close_source(&job->source[i]);
-		pthread_mutex_destroy(&job->source[i].mutex);
+	for (int pass = 0; pass < 2 && !status; pass++) {
+		job->copies = pass == 1;
+		job->wants = 0;
+		for (int32_t i = 0; i < layout->count; i++) {
+			const struct hl_place *place = &layout->place[i];
+			for (int32_t k = 0; k < place->more && job->copies; k++)
+				job->want[job->wants++] = (struct want){layout->extra[place->first_extra + k], i};
+			if (!job->copies)
+				job->want[job->wants++] = (struct want){place->slice, i};
+		}
+		cut(job);
+		hl_parallel(job->chunks, threads, read_chunk, job);
+		if (job->first_failed < INT32_MAX)
+			status = hl_fail(error, job->error.code, "%s", job->error.message);
 	}
-	hl_free(job->source);
-	job->source = NULL;
-	if (job->first_failed < INT32_MAX)
-		status = hl_fail(error, job->error.code, "%s", job->error.message);
+	hl_free(job->want);
+	hl_free(job->chunk);
 	return status;
 }
 
 /* ---- the volume ---- */
-
-/* Places at unequal distances to slices at equal ones, linearly between neighbours. */
-static enum hilum_status regularise(const struct hl_layout *layout, struct hl_volume *volume, struct hilum_error *error)
-{
-	size_t plane = (size_t)volume->width * (size_t)volume->height, size = hl_voxel_size(volume->type);
-	struct hl_volume regular = {0};
-	enum hilum_status status =
-	    hl_volume_init(&regular, volume->width, volume->height, layout->regular, 1, volume->type, error);
-	int32_t below = 0;
-
-	if (status)
-		return status;
-	for (int32_t z = 0; z < layout->regular; z++) {
-		double along = z * layout->spacing[2];
-		while (below + 2 < layout->count && layout->place[below + 1].along <= along)
-			below++;
-		double from = layout->place[below].along, to = layout->place[below + 1].along;
-		double part = fmin(fmax((along - from) / (to - from), 0), 1);
-		const char *a = (const char *)volume->voxels + (size_t)below * plane * size, *b = a + plane * size;
-		char *out = (char *)regular.voxels + (size_t)z * plane * size;
-		/* A slice that is there is kept as it is. */
-		if (part < 1e-3 || part > 1 - 1e-3) {
-			memcpy(out, part < 0.5 ? a : b, plane * size);
-			continue;
-		}
-		for (size_t i = 0; i < plane; i++) {
-			if (volume->type == HL_VOXEL_F32) {
-				float low = ((const float *)(const void *)a)[i],
-				      high = ((const float *)(const void *)b)[i];
-				((float *)(void *)out)[i] = (float)(low + part * (high - low));
-			} else {
-				int16_t low = ((const int16_t *)(const void *)a)[i];
-				int16_t high = ((const int16_t *)(const void *)b)[i];
-				((int16_t *)(void *)out)[i] = (int16_t)floor(low + part * (high - low) + 0.5);
-			}
-		}
-	}
-	hl_volume_free(volume);
-	*volume = regular;
-	return HILUM_OK;
-}
 
 static enum hl_voxel choose_type(const struct hl_slice *slices, const struct hl_layout *layout)
 {
@@ -406,7 +281,7 @@ static enum hl_voxel choose_type(const struct hl_slice *slices, const struct hl_
 	return HL_VOXEL_I16;
 }
 
-static enum hilum_status check_copies(const struct job *job, struct hilum_error *error, struct hl_findings *findings)
+static enum hilum_status check_copies(const struct job *job, struct hl_findings *findings, struct hilum_error *error)
 {
 	const struct hl_layout *layout = job->layout;
 
@@ -421,8 +296,18 @@ static enum hilum_status check_copies(const struct job *job, struct hilum_error 
 	return HILUM_OK;
 }
 
-enum hilum_status hl_series_read(const struct hl_slice *slices, int32_t count, const struct hl_layout *layout,
-                                 const struct hl_file *files, int32_t threads, bool force, bool *failed,
+/* Decodes into a new volume of that type. */
+static enum hilum_status decode(struct job *job, enum hl_voxel type, int32_t threads, struct hilum_error *error)
+{
+	const struct hl_layout *layout = job->layout;
+	enum hilum_status status =
+	    hl_volume_init(job->volume, layout->width, layout->height, layout->count, 1, type, error);
+
+	return status ? status : fill(job, threads, error);
+}
+
+enum hilum_status hl_series_read(const struct hl_slice *slices, const struct hl_layout *layout,
+                                 const struct hl_file *files, const struct hl_load_options *options, bool *failed,
                                  struct hl_volume *out, struct hl_findings *findings, struct hilum_error *error)
 {
 	struct hl_volume volume = {0};
@@ -431,32 +316,26 @@ enum hilum_status hl_series_read(const struct hl_slice *slices, int32_t count, c
 	                  .files = files,
 	                  .volume = &volume,
 	                  .failed = failed,
-	                  .force = force,
+	                  .force = options->force,
+	                  .inside = options->inside,
 	                  .mutex = PTHREAD_MUTEX_INITIALIZER};
 	enum hl_voxel type = choose_type(slices, layout);
-	enum hilum_status status =
-	    hl_volume_init(&volume, layout->width, layout->height, layout->count, 1, type, error);
+	enum hilum_status status = decode(&job, type, options->threads, error);
 
-	if (!status)
-		status = fill(&job, count, threads, error);
 	/* Headers do not tell whether values fit into 16 bits; when they do not, which is rare, all is read again. */
 	if (!status && job.overflow && type == HL_VOXEL_I16) {
 		hl_volume_free(&volume);
-		status = hl_volume_init(&volume, layout->width, layout->height, layout->count, 1, HL_VOXEL_F32, error);
-		if (!status)
-			status = fill(&job, count, threads, error);
+		status = decode(&job, HL_VOXEL_F32, options->threads, error);
 	}
 	if (!status)
-		status = check_copies(&job, error, findings);
+		status = check_copies(&job, findings, error);
 	if (!status && layout->regular > 0)
-		status = regularise(layout, &volume, error);
-	if (status) {
-		hl_volume_free(&volume);
-		return status;
+		status = hl_volume_regularise(layout, &volume, error);
+	if (!status) {
+		memcpy(volume.spacing, layout->spacing, sizeof(volume.spacing));
+		volume.oriented = layout->oriented;
 	}
-	memcpy(volume.spacing, layout->spacing, sizeof(volume.spacing));
-	volume.oriented = layout->oriented;
-	if (layout->oriented) {
+	if (!status && layout->oriented) {
 		memcpy(volume.origin, layout->origin, sizeof(volume.origin));
 		memcpy(volume.direction, layout->direction, sizeof(volume.direction));
 		status = hl_volume_orient(&volume, error);

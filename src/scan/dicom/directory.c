@@ -9,14 +9,13 @@ enum { START = 132, COMPONENTS_MAX = 8, PATH_MAX_BYTES = 256 };
 
 /* The data set: directories are explicit little endian (PS3.10 8.6). Skips the meta information, and answers its class
  * in uid. */
-static bool open_set(const uint8_t *bytes, size_t length, bool partial, struct hl_dicom_set *set, char uid[65])
+static bool open_set(const uint8_t *bytes, size_t length, struct hl_dicom_set *set, char uid[65])
 {
 	struct hl_dicom_element element;
 
 	if (length < START || memcmp(bytes + START - 4, "DICM", 4) != 0)
 		return false;
-	*set =
-	    (struct hl_dicom_set){.at = bytes + START, .end = bytes + length, .explicit_vr = true, .partial = partial};
+	*set = (struct hl_dicom_set){.at = bytes + START, .end = bytes + length, .explicit_vr = true};
 	uid[0] = '\0';
 	while (set->end - set->at >= 8 && hl_dicom_get16(set->at, false) == 2) {
 		if (hl_dicom_next(set, &element, NULL) != HL_DICOM_ELEMENT)
@@ -32,30 +31,32 @@ bool hl_dicom_is_directory(const uint8_t *bytes, size_t length)
 	struct hl_dicom_set set;
 	char uid[65];
 
-	return open_set(bytes, length, true, &set, uid) && strcmp(uid, "1.2.840.10008.1.3.10") == 0;
+	return open_set(bytes, length, &set, uid) && strcmp(uid, "1.2.840.10008.1.3.10") == 0;
 }
 
-/* A\B\C to A/B/C; false for anything that could lead elsewhere. */
-static bool make_path(const struct hl_dicom_element *element, char path[PATH_MAX_BYTES])
+bool hl_dicom_is_path(const char *path)
 {
 	static const char letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-.";
-	char *part = path;
-	int parts = 0;
 
-	if (!hl_dicom_text(element, path, PATH_MAX_BYTES))
-		return false;
-	while (part) {
-		char *end = strchr(part, '\\');
-		size_t length = end ? (size_t)(end - part) : strlen(part);
-		/* No component of dots alone, and none that is empty. */
-		if (++parts > COMPONENTS_MAX || length == 0 || strspn(part, letters) < length ||
-		    strspn(part, ".") >= length)
+	for (int parts = 1;; parts++) {
+		size_t length = strcspn(path, "/");
+		if (parts > COMPONENTS_MAX || length == 0 || strspn(path, letters) < length ||
+		    strspn(path, ".") >= length)
 			return false;
-		if (end)
-			*end = '/';
-		part = end ? end + 1 : NULL;
+		path += length;
+		if (*path++ == '\0')
+			return true;
 	}
-	return true;
+}
+
+/* A\B\C to A/B/C. */
+static bool make_path(const struct hl_dicom_element *element, char path[PATH_MAX_BYTES])
+{
+	if (!hl_dicom_text(element, path, PATH_MAX_BYTES) || strchr(path, '/'))
+		return false;
+	for (char *at = path; (at = strchr(at, '\\'));)
+		*at = '/';
+	return hl_dicom_is_path(path);
 }
 
 static enum hilum_status add_name(struct hl_names *names, size_t *room, const char *path, struct hilum_error *error)
@@ -109,7 +110,7 @@ enum hilum_status hl_dicom_directory(const uint8_t *bytes, size_t length, struct
 	enum hl_dicom_step step;
 	char uid[65];
 
-	if (!open_set(bytes, length, false, &set, uid))
+	if (!open_set(bytes, length, &set, uid))
 		return hl_fail(error, HILUM_ERROR_FORMAT, "damaged: not a DICOM directory");
 	while ((step = hl_dicom_next(&set, &element, &own)) == HL_DICOM_ELEMENT && element.tag != HL_TAG(4, 0x1220))
 		;

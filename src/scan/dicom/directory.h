@@ -3,8 +3,12 @@
 #define HL_SCAN_DICOM_DIRECTORY_H
 #include "base/file.h"
 
-/* Whether a DICOM file is a directory, from its first bytes. */
+/* Whether a DICOM file is a directory. */
 bool hl_dicom_is_directory(const uint8_t *bytes, size_t length);
+
+/* Whether a path is relative and leads to nothing outside of its folder: parts of letters, digits, "_", "-" and ".",
+ * none of them dots alone. */
+bool hl_dicom_is_path(const char *path);
 
 #define HL_DIRECTORY_FILES_MAX 100000
 /* Paths relative to the directory's folder, in its order; never one that leads out of it. hl_names_free. */

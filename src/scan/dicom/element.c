@@ -50,14 +50,11 @@ static enum hl_dicom_step read_head(struct hl_dicom_set *set, struct hl_dicom_el
                                     struct hilum_error *error)
 {
 	size_t left = (size_t)(set->end - set->at), head = 8;
-	enum hl_dicom_step cut = HL_DICOM_MORE;
 
-	if (left == 0 && !set->partial)
+	if (left == 0)
 		return HL_DICOM_END;
-	if (!set->partial)
-		cut = HL_DICOM_DAMAGED;
 	if (left < 8)
-		return cut == HL_DICOM_MORE ? cut : fail(error, "cut off within an element's head");
+		return fail(error, "cut off within an element's head");
 	*out = (struct hl_dicom_element){.tag = get_tag(set->at, set->big_endian),
 	                                 .big_endian = set->big_endian,
 	                                 .explicit_vr = set->explicit_vr,
@@ -71,7 +68,7 @@ static enum hl_dicom_step read_head(struct hl_dicom_set *set, struct hl_dicom_el
 		} else {
 			head = 12;
 			if (left < head)
-				return cut == HL_DICOM_MORE ? cut : fail(error, "cut off within an element's head");
+				return fail(error, "cut off within an element's head");
 			*length = hl_dicom_get32(set->at + 8, set->big_endian);
 		}
 	}
@@ -99,7 +96,7 @@ static enum hl_dicom_step skip_item(struct hl_dicom_set *set, const uint8_t **en
 		}
 		if (length != UNDEFINED) {
 			if (length > (size_t)(set->end - set->at))
-				return set->partial ? HL_DICOM_MORE : fail(error, "an element longer than the file");
+				return fail(error, "an element longer than the file");
 			set->at += length;
 			continue;
 		}
@@ -146,7 +143,7 @@ static enum hl_dicom_step skip_items(struct hl_dicom_set *set, const uint8_t **e
 			if (step != HL_DICOM_ELEMENT)
 				break;
 		} else if (length > (size_t)(set->end - set->at)) {
-			step = set->partial ? HL_DICOM_MORE : fail(error, "an item longer than the file");
+			step = fail(error, "an item longer than the file");
 			break;
 		} else {
 			set->at += length;
@@ -158,7 +155,6 @@ static enum hl_dicom_step skip_items(struct hl_dicom_set *set, const uint8_t **e
 
 enum hl_dicom_step hl_dicom_next(struct hl_dicom_set *set, struct hl_dicom_element *out, struct hilum_error *error)
 {
-	const uint8_t *before = set->at;
 	int depth = set->depth;
 	uint32_t length;
 	enum hl_dicom_step step = read_head(set, out, &length, error);
@@ -172,12 +168,7 @@ enum hl_dicom_step hl_dicom_next(struct hl_dicom_set *set, struct hl_dicom_eleme
 			set->at += length;
 			return HL_DICOM_ELEMENT;
 		}
-		if (out->tag == HL_TAG_PIXEL_DATA && set->partial) {
-			set->at = set->end;
-			return HL_DICOM_ELEMENT;
-		}
-		set->at = before;
-		return set->partial ? HL_DICOM_MORE : fail(error, "an element longer than the file");
+		return fail(error, "an element longer than the file");
 	}
 	out->undefined_length = true;
 	if (out->tag == HL_TAG_PIXEL_DATA) {
@@ -193,10 +184,8 @@ enum hl_dicom_step hl_dicom_next(struct hl_dicom_set *set, struct hl_dicom_eleme
 	inner.big_endian = out->big_endian;
 	step = skip_items(&inner, &end, error);
 	set->depth = depth;
-	if (step != HL_DICOM_ELEMENT) {
-		set->at = before;
+	if (step != HL_DICOM_ELEMENT)
 		return step;
-	}
 	out->length = (size_t)(end - out->value);
 	set->at = inner.at;
 	return HL_DICOM_ELEMENT;

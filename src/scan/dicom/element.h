@@ -17,7 +17,6 @@
 struct hl_dicom_set {
 	const uint8_t *at, *end;
 	bool explicit_vr, big_endian;
-	bool partial; /* more of the file follows the end: what runs beyond it is not yet known to be damage */
 	int depth;
 };
 
@@ -32,11 +31,11 @@ struct hl_dicom_element {
 	int depth;
 };
 
-/* What hl_dicom_next found. MORE: only with a partial set, the next element goes on beyond the end; set->at stays. */
-enum hl_dicom_step { HL_DICOM_ELEMENT, HL_DICOM_END, HL_DICOM_MORE, HL_DICOM_DAMAGED };
+/* What hl_dicom_next found. */
+enum hl_dicom_step { HL_DICOM_ELEMENT, HL_DICOM_END, HL_DICOM_DAMAGED };
 
 /* The next element. At pixel data of undefined length (encapsulated) the value is all that follows, fragments and
- * delimiter. A set that is partial gives the value of pixel data as far as it goes. */
+ * delimiter. */
 enum hl_dicom_step hl_dicom_next(struct hl_dicom_set *set, struct hl_dicom_element *out, struct hilum_error *error);
 
 /* The items of a sequence, one after the other: begin with hl_dicom_items, then hl_dicom_item until it answers END. */

@@ -36,6 +36,8 @@ const struct hl_dicom_syntax hl_dicom_syntaxes[] = {
     {0},
 };
 
+const int hl_dicom_syntax_count = sizeof(hl_dicom_syntaxes) / sizeof(*hl_dicom_syntaxes) - 1;
+
 enum { PREAMBLE = 128 };
 /* Of a deflated data set: 512 slices of 512 x 512. */
 #define INFLATED_MAX ((size_t)256 << 20)
@@ -91,7 +93,7 @@ static enum hl_dicom_step read_meta(struct hl_dicom_set *set, char uid[65], stru
 	for (;;) {
 		struct hl_dicom_element element;
 		if (set->end - set->at < 8 || hl_dicom_get16(set->at, false) != 2)
-			return set->end - set->at < 8 && set->partial ? HL_DICOM_MORE : HL_DICOM_ELEMENT;
+			return HL_DICOM_ELEMENT;
 		enum hl_dicom_step step = hl_dicom_next(set, &element, error);
 		if (step != HL_DICOM_ELEMENT)
 			return step;
@@ -455,22 +457,27 @@ static enum hilum_status read_frames(struct hl_dicom *dicom, struct hl_dicom_fra
 	return status;
 }
 
-static enum hilum_status check_size(struct hl_dicom *dicom, const struct later *later, struct hilum_error *error)
+static enum hilum_status count_frames(struct hl_dicom *dicom, const struct later *later, struct hilum_error *error)
 {
 	dicom->frames = 1;
-	if (later->has_number_of_frames) {
-		if (!(later->frames >= 1) || later->frames != floor(later->frames))
-			return hl_fail(error, HILUM_ERROR_FORMAT, "damaged: a number of frames that is none");
-		if (later->frames > HL_VOLUME_SIDE_MAX)
-			return hl_fail(error, HILUM_ERROR_LIMIT, "%.0f frames: more than %d", later->frames,
-			               HL_VOLUME_SIDE_MAX);
-		dicom->frames = (int32_t)later->frames;
-	}
-	if (dicom->width < 1 || dicom->height < 1)
+	if (!later->has_number_of_frames)
+		return HILUM_OK;
+	if (!(later->frames >= 1) || later->frames != floor(later->frames))
+		return hl_fail(error, HILUM_ERROR_FORMAT, "damaged: a number of frames that is none");
+	if (later->frames > HL_VOLUME_SIDE_MAX)
+		return hl_fail(error, HILUM_ERROR_LIMIT, "%.0f frames: more than %d", later->frames,
+		               HL_VOLUME_SIDE_MAX);
+	dicom->frames = (int32_t)later->frames;
+	return HILUM_OK;
+}
+
+static enum hilum_status check_size(const struct hl_dicom *dicom, struct hilum_error *error)
+{
+	if (dicom->width < 1 || dicom->height < 1 || dicom->frames < 1)
 		return hl_fail(error, HILUM_ERROR_FORMAT, "damaged: a picture of %d x %d pixels", dicom->width,
 		               dicom->height);
 	if (dicom->width > HL_VOLUME_SIDE_MAX || dicom->height > HL_VOLUME_SIDE_MAX ||
-	    (int64_t)dicom->width * dicom->height > HL_VOLUME_PIXELS_MAX)
+	    dicom->frames > HL_VOLUME_SIDE_MAX || (int64_t)dicom->width * dicom->height > HL_VOLUME_PIXELS_MAX)
 		return hl_fail(error, HILUM_ERROR_LIMIT, "%d x %d pixels: more than %d a side or %lld a slice",
 		               dicom->width, dicom->height, HL_VOLUME_SIDE_MAX, (long long)HL_VOLUME_PIXELS_MAX);
 	return HILUM_OK;
@@ -491,7 +498,7 @@ static enum hilum_status check_numbers(struct hl_dicom *dicom, struct hilum_erro
 			dicom->bits_stored = allocated;
 		if (dicom->high_bit < 0)
 			dicom->high_bit = dicom->bits_stored - 1;
-		if (dicom->bits_stored > allocated || dicom->high_bit >= allocated ||
+		if (dicom->bits_stored < 1 || dicom->bits_stored > allocated || dicom->high_bit >= allocated ||
 		    dicom->high_bit < dicom->bits_stored - 1)
 			return hl_fail(error, HILUM_ERROR_FORMAT, "damaged: %d bits stored of %d, the highest is %d",
 			               dicom->bits_stored, allocated, dicom->high_bit);
@@ -504,14 +511,20 @@ static enum hilum_status check_numbers(struct hl_dicom *dicom, struct hilum_erro
 	return HILUM_OK;
 }
 
+enum hilum_status hl_dicom_check(struct hl_dicom *dicom, struct hilum_error *error)
+{
+	enum hilum_status status = check_size(dicom, error);
+
+	return status ? status : check_numbers(dicom, error);
+}
+
 /* The padding value has the pixels' representation (PS3.3 C.7.5.1.1.2), whatever its VR. */
 static int32_t padding_of(const struct hl_dicom *dicom, uint16_t padding)
 {
 	return dicom->is_signed ? (int16_t)padding : padding;
 }
 
-static enum hilum_status read_data_set(struct hl_dicom *dicom, struct hl_dicom_set *set, bool *more,
-                                       struct hilum_error *error)
+static enum hilum_status read_data_set(struct hl_dicom *dicom, struct hl_dicom_set *set, struct hilum_error *error)
 {
 	struct hl_dicom_frame common = {.slope = 1, .hounsfield = true};
 	struct later later = {0};
@@ -523,12 +536,11 @@ static enum hilum_status read_data_set(struct hl_dicom *dicom, struct hl_dicom_s
 	step = read_elements(dicom, set, &common, &later, error);
 	if (step == HL_DICOM_DAMAGED)
 		return error->code;
-	*more = step == HL_DICOM_MORE;
-	if (*more || !dicom->has_pixels)
+	if (!dicom->has_pixels)
 		return HILUM_OK;
-	status = check_size(dicom, &later, error);
+	status = count_frames(dicom, &later, error);
 	if (!status)
-		status = check_numbers(dicom, error);
+		status = hl_dicom_check(dicom, error);
 	if (status)
 		return status;
 	dicom->padding = padding_of(dicom, later.padding);
@@ -541,32 +553,24 @@ static enum hilum_status read_data_set(struct hl_dicom *dicom, struct hl_dicom_s
 	return HILUM_OK;
 }
 
-static enum hilum_status open_at(const uint8_t *bytes, size_t length, size_t total, struct hl_dicom *dicom, bool *more,
-                                 struct hilum_error *error)
+static enum hilum_status open_set(const uint8_t *bytes, size_t length, struct hl_dicom *dicom,
+                                  struct hilum_error *error)
 {
-	struct hl_dicom_set set = {.at = bytes, .end = bytes + length, .explicit_vr = true, .partial = length < total};
+	struct hl_dicom_set set = {.at = bytes, .end = bytes + length, .explicit_vr = true};
 	char uid[65];
 	enum hilum_status status;
-	enum hl_dicom_step step;
 
 	if (length >= PREAMBLE + 4 && memcmp(bytes + PREAMBLE, "DICM", 4) == 0)
 		set.at += PREAMBLE + 4;
 	else if (!is_bare(bytes, length))
 		return hl_fail(error, HILUM_ERROR_FORMAT, "not a DICOM file");
-	step = read_meta(&set, uid, error);
-	if (step == HL_DICOM_DAMAGED)
+	if (read_meta(&set, uid, error) == HL_DICOM_DAMAGED)
 		return error->code;
-	*more = step == HL_DICOM_MORE;
-	if (*more)
-		return HILUM_OK;
 	status = choose_syntax(dicom, uid, &set, error);
 	if (status)
 		return status;
 	if (dicom->syntax->deflated) {
 		size_t inflated = 0;
-		*more = set.partial;
-		if (*more)
-			return HILUM_OK;
 		status = hl_dicom_inflate(set.at, (size_t)(set.end - set.at), INFLATED_MAX, &dicom->inflated, &inflated,
 		                          error);
 		if (status)
@@ -574,33 +578,22 @@ static enum hilum_status open_at(const uint8_t *bytes, size_t length, size_t tot
 		set.at = dicom->inflated;
 		set.end = set.at + inflated;
 	}
-	status = read_data_set(dicom, &set, more, error);
-	if (!status && !*more && dicom->encapsulated && !set.partial)
-		status = hl_dicom_find_fragments(dicom, error);
-	return status;
-}
-
-enum hilum_status hl_dicom_open_head(const uint8_t *bytes, size_t length, size_t total, struct hl_dicom *out,
-                                     bool *more, struct hilum_error *error)
-{
-	struct hilum_error own = {0};
-	struct hl_dicom dicom = {0};
-	enum hilum_status status = open_at(bytes, length, total, &dicom, more, &own);
-
-	if (status || *more)
-		hl_dicom_close(&dicom);
-	if (status)
-		return hl_fail(error, status, "%s", own.message);
-	if (!*more)
-		*out = dicom;
-	return HILUM_OK;
+	status = read_data_set(dicom, &set, error);
+	return !status && dicom->encapsulated ? hl_dicom_find_fragments(dicom, error) : status;
 }
 
 enum hilum_status hl_dicom_open(const uint8_t *bytes, size_t length, struct hl_dicom *out, struct hilum_error *error)
 {
-	bool more = false;
+	struct hilum_error own = {0};
+	struct hl_dicom dicom = {0};
+	enum hilum_status status = open_set(bytes, length, &dicom, &own);
 
-	return hl_dicom_open_head(bytes, length, length, out, &more, error);
+	if (status) {
+		hl_dicom_close(&dicom);
+		return hl_fail(error, status, "%s", own.message);
+	}
+	*out = dicom;
+	return HILUM_OK;
 }
 
 void hl_dicom_close(struct hl_dicom *dicom)

@@ -7,6 +7,8 @@
 /* The raw deflate stream of a deflated data set (PS3.5 annex A.5); hl_free(*out). */
 enum hilum_status hl_dicom_inflate(const uint8_t *bytes, size_t length, size_t maximum, uint8_t **out, size_t *size,
                                    struct hilum_error *error);
+/* Whether sizes, frames and bits are such that pixels can be read. */
+enum hilum_status hl_dicom_check(struct hl_dicom *dicom, struct hilum_error *error);
 /* Fills fragment, fragments and first_fragment of an encapsulated file. */
 enum hilum_status hl_dicom_find_fragments(struct hl_dicom *dicom, struct hilum_error *error);
 

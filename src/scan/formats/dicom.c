@@ -7,7 +7,7 @@
 static enum hilum_status decode(const uint8_t *bytes, size_t length, struct hl_volume *out, struct hilum_error *error)
 {
 	const struct hl_file file = {.name = "the file", .bytes = bytes, .length = length};
-	const struct hl_load_options options = {.threads = 1};
+	const struct hl_load_options options = {.threads = 1, .inside = true};
 
 	return hl_load_files(&file, 1, &options, out, NULL, error);
 }
