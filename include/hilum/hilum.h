@@ -381,6 +381,28 @@ HILUM_API extern const struct hilum_option hilum_view_option_table[];
 HILUM_API enum hilum_status hilum_view(const char *scan, const struct hilum_view_options *options,
                                        struct hilum_error *error);
 
+struct hilum_lungs_options {
+	const char *out;   /* mask to write: 1 right lung, 2 left lung; NULL: none */
+	const char *truth; /* mask to compare with, all but 0 is lung; NULL: none */
+	int64_t series, threads;
+	bool force;
+};
+HILUM_API extern const struct hilum_option hilum_lungs_option_table[];
+
+struct hilum_lungs {
+	int32_t count; /* lungs found: 0, 1, 2 */
+	bool chest;    /* whether the scan looks like a chest */
+	int64_t right_voxels, left_voxels;
+	double right_ml, left_ml; /* NaN where the spacing is not known */
+	double dice;              /* with truth; otherwise NaN */
+};
+
+/* Finds the lungs in an axial slice or a volume, without a model, and tells about them in file (NULL: nothing) and
+ * *result (NULL likewise). A scan without lungs is no error. See `hilum help lungs`. */
+HILUM_API enum hilum_status hilum_lungs(const char *scan, const struct hilum_lungs_options *options,
+                                        enum hilum_output output, FILE *file, struct hilum_lungs *result,
+                                        struct hilum_error *error);
+
 /* ---- descriptions --------------------------------------------------------------------------------------------- */
 
 /* What a model file or a scan is: architecture, recipe, classes, provenance, scores; or size, place, type, values and

@@ -185,8 +185,8 @@ static enum hilum_status write_slices(const char *folder, const struct hl_volume
 
 /* ---- one file ---- */
 
-static enum hilum_status write_file(const char *path, const struct hl_volume *volume,
-                                    const struct hilum_convert_options *options, struct hilum_error *error)
+enum hilum_status hl_scan_write(const char *path, const struct hl_volume *volume,
+                                const struct hilum_convert_options *options, struct hilum_error *error)
 {
 	if (hl_has_ending(path, ".nii") || hl_has_ending(path, ".nii.gz"))
 		return hl_nifti_write(path, volume, error);
@@ -201,30 +201,29 @@ static enum hilum_status write_file(const char *path, const struct hl_volume *vo
 	return write_png(path, volume, 0, options, error);
 }
 
-static bool is_known(const char *path)
+enum hilum_status hl_scan_check_ending(const char *path, struct hilum_error *error)
 {
 	static const char *const endings[] = {".nii", ".nii.gz", ".mha", ".mhd", ".tif", ".tiff", ".png"};
 
 	for (size_t i = 0; i < sizeof(endings) / sizeof(*endings); i++)
 		if (hl_has_ending(path, endings[i]))
-			return true;
-	return false;
+			return HILUM_OK;
+	return hl_fail(error, HILUM_ERROR_ARGUMENT, "%s: its ending is none of .nii .nii.gz .mha .mhd .tif .tiff .png",
+	               path);
 }
 
 enum hilum_status hilum_convert(const char *scan, const char *out, const struct hilum_convert_options *options,
                                 struct hilum_error *error)
 {
 	struct hl_volume volume;
-	enum hilum_status status;
-
 	/* Before the work is done for nothing. */
-	if (options->slices == SLICES_NONE && !is_known(out))
-		return hl_fail(error, HILUM_ERROR_ARGUMENT,
-		               "%s: its ending is none of .nii .nii.gz .mha .mhd .tif .tiff .png", out);
-	status = hl_scan_load(scan, options->force, options->series, &volume, error);
+	enum hilum_status status = options->slices == SLICES_NONE ? hl_scan_check_ending(out, error) : HILUM_OK;
+
+	if (!status)
+		status = hl_scan_load(scan, options->force, options->series, &volume, error);
 	if (status)
 		return status;
-	status = options->slices == SLICES_NONE ? write_file(out, &volume, options, error)
+	status = options->slices == SLICES_NONE ? hl_scan_write(out, &volume, options, error)
 	                                        : write_slices(out, &volume, options, error);
 	hl_volume_free(&volume);
 	return status;

@@ -4,12 +4,16 @@
 #include <stdint.h>
 
 #include <cmocka.h>
+#include <jansson.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
+#include "base/file.h"
 #include "base/memory.h"
 #include "base/random.h"
+#include "scan/format.h"
 #include "scan/lungs.h"
 #include "scan/phantom.h"
 #include "scan/regions.h"
@@ -319,6 +323,15 @@ static struct hl_lungs found(const struct hl_volume *volume, int32_t threads)
 	return lungs;
 }
 
+static struct hl_volume filled(int32_t width, int32_t height, int32_t depth, int16_t value)
+{
+	struct hl_volume volume;
+	assert_int_equal(hl_volume_init(&volume, width, height, depth, 1, HL_VOXEL_I16, NULL), HILUM_OK);
+	for (int64_t i = 0; i < (int64_t)width * height * depth; i++)
+		((int16_t *)volume.voxels)[i] = value;
+	return volume;
+}
+
 /* Slices of many kinds, with pixels of many sizes, square and not. */
 static void slices(void **state)
 {
@@ -452,6 +465,158 @@ static void phantoms(void **state)
 	assert_true(inside >= 34);
 }
 
+/* Whole phantoms, in space. */
+static void phantom_volumes(void **state)
+{
+	(void)state;
+	for (uint32_t index = 0; index < 3; index++) {
+		struct hl_phantom_volume phantom;
+		assert_int_equal(hl_phantom_draw_volume(4, index, 128, 40, 5, true, &phantom, NULL), HILUM_OK);
+		struct hl_lungs lungs = found(&phantom.volume, 2);
+		assert_true(lungs.count == 2 && lungs.chest && lungs.spacing_known);
+		assert_true(lungs.ml[0] > 500 && lungs.ml[0] < 5000);
+		assert_true(lungs.ml[1] > 0.4 * lungs.ml[0] && lungs.ml[1] < 1.6 * lungs.ml[0]);
+		hl_volume_free(&phantom.volume);
+		hl_volume_free(&lungs.mask);
+	}
+}
+
+/* ---- hilum_lungs ---- */
+
+static char folder[] = "/tmp/hilum-lungs-XXXXXX";
+
+static int make_folder(void **state)
+{
+	(void)state;
+	return mkdtemp(folder) ? 0 : -1;
+}
+
+static int remove_folder(void **state)
+{
+	struct hl_names names;
+	(void)state;
+	if (hl_directory_list(folder, 100, &names, NULL))
+		return -1;
+	for (size_t i = 0; i < names.count; i++) {
+		char *path = hl_path_join(folder, names.name[i]);
+		remove(path);
+		hl_free(path);
+	}
+	hl_names_free(&names);
+	return rmdir(folder);
+}
+
+static json_t *json_of(const char *scan, const struct hilum_lungs_options *options, struct hilum_lungs *result)
+{
+	FILE *file = tmpfile();
+	json_t *root;
+	assert_int_equal(hilum_lungs(scan, options, HILUM_OUTPUT_JSON, file, result, NULL), HILUM_OK);
+	rewind(file);
+	root = json_loadf(file, 0, NULL);
+	assert_non_null(root);
+	fclose(file);
+	return root;
+}
+
+/* The mask lies where the scan lies; sides are the patient's, however the file counts its columns. */
+static void masks_of_files(void **state)
+{
+	static const char *const endings[] = {"mask.nii", "mask.nii.gz", "mask.mha", "mask.mhd", "mask.tif"};
+	struct chest chest = {.spacing = {3, 3, 10}, .size = 128, .depth = 26, .nodule = true};
+	struct hl_volume volume = draw(&chest), mask;
+	size_t row = 128;
+	char *scan = hl_path_join(folder, "scan.nii.gz");
+	struct hilum_lungs first = {0};
+	(void)state;
+	for (int flipped = 0; flipped < 2; flipped++) {
+		volume.oriented = true;
+		for (int k = 0; k < 9; k++)
+			volume.direction[k / 3][k % 3] = k % 4 == 0;
+		volume.origin[0] = -190.5;
+		if (flipped) {
+			int16_t *voxel = volume.voxels;
+			volume.direction[0][0] = -1;
+			volume.origin[0] = 190.5;
+			for (size_t i = 0; i < row * 128 * 26; i += row)
+				for (size_t x = 0; x < row / 2; x++) {
+					int16_t swap = voxel[i + x];
+					voxel[i + x] = voxel[i + row - 1 - x];
+					voxel[i + row - 1 - x] = swap;
+				}
+		}
+		assert_int_equal(hl_nifti_write(scan, &volume, NULL), HILUM_OK);
+		for (size_t i = 0; i < sizeof(endings) / sizeof(*endings); i++) {
+			char *out = hl_path_join(folder, endings[i]);
+			struct hilum_lungs_options options = {.out = out, .threads = 1};
+			struct hilum_lungs result;
+			json_t *root = json_of(scan, &options, &result);
+			int64_t sum = 0;
+			assert_int_equal(json_integer_value(json_object_get(root, "lungs")), 2);
+			json_t *right = json_object_get(root, "right");
+			assert_int_equal(json_integer_value(json_object_get(right, "voxels")), result.right_voxels);
+			json_t *slices = json_object_get(right, "voxels_by_slice");
+			for (size_t z = 0; z < 26; z++)
+				sum += json_integer_value(json_array_get(slices, z));
+			assert_true(json_array_size(slices) == 26 && sum == result.right_voxels);
+			assert_true(isnan(result.dice) && !json_object_get(root, "dice"));
+			json_decref(root);
+
+			if (!flipped && i == 0)
+				first = result;
+			assert_true(result.chest && result.right_voxels == first.right_voxels);
+			assert_true(result.left_voxels == first.left_voxels && result.left_ml == first.left_ml);
+			assert_int_equal(hl_scan_open(out, &mask, NULL), HILUM_OK);
+			assert_true(mask.width == 128 && mask.height == 128 && mask.depth == 26);
+			if (i < 4)
+				assert_true(mask.oriented && fabs(mask.origin[0] + 190.5) < 1e-4);
+			hl_volume_free(&mask);
+
+			options = (struct hilum_lungs_options){.truth = out, .threads = 1};
+			root = json_of(scan, &options, &result);
+			assert_true(result.dice == 1 && json_real_value(json_object_get(root, "dice")) == 1);
+			json_decref(root);
+			hl_free(out);
+		}
+	}
+	hl_volume_free(&volume);
+	hl_free(scan);
+}
+
+static void one_slice_and_what_is_refused(void **state)
+{
+	struct chest chest = {.spacing = {3, 3, 1}, .size = 128, .depth = 1};
+	struct hl_volume volume = draw(&chest), other = filled(64, 128, 1, 1);
+	char *scan = hl_path_join(folder, "slice.tif"), *out = hl_path_join(folder, "slice.png");
+	char *wrong = hl_path_join(folder, "slice.gif"), *narrow = hl_path_join(folder, "narrow.tif");
+	struct hilum_lungs_options options = {.out = out};
+	struct hilum_lungs result = {0}, untouched = {.count = -7};
+	struct hilum_error error;
+	(void)state;
+	assert_int_equal(hl_tiff_write(scan, &volume, NULL), HILUM_OK);
+	assert_int_equal(hl_tiff_write(narrow, &other, NULL), HILUM_OK);
+	assert_int_equal(hilum_lungs(scan, &options, HILUM_OUTPUT_TEXT, NULL, &result, NULL), HILUM_OK);
+	assert_true(result.count == 2 && result.right_voxels > 0 && hl_path_exists(out));
+
+	options = (struct hilum_lungs_options){.out = wrong};
+	assert_int_equal(hilum_lungs(scan, &options, HILUM_OUTPUT_TEXT, NULL, &untouched, &error),
+	                 HILUM_ERROR_ARGUMENT);
+	assert_non_null(strstr(error.message, "slice.gif"));
+	options = (struct hilum_lungs_options){.truth = narrow};
+	assert_int_equal(hilum_lungs(scan, &options, HILUM_OUTPUT_TEXT, NULL, &untouched, &error),
+	                 HILUM_ERROR_ARGUMENT);
+	assert_non_null(strstr(error.message, "64 x 128 x 1"));
+	options = (struct hilum_lungs_options){.truth = wrong};
+	assert_int_equal(hilum_lungs(scan, &options, HILUM_OUTPUT_TEXT, NULL, &untouched, &error), HILUM_ERROR_IO);
+	assert_int_equal(untouched.count, -7);
+	assert_false(hl_path_exists(wrong));
+	hl_volume_free(&volume);
+	hl_volume_free(&other);
+	hl_free(scan);
+	hl_free(out);
+	hl_free(wrong);
+	hl_free(narrow);
+}
+
 /* ---- what is no chest ---- */
 
 static void expect_nothing(struct hl_volume *volume)
@@ -466,15 +631,6 @@ static void expect_nothing(struct hl_volume *volume)
 		assert_int_equal(mask[i], 0);
 	hl_volume_free(&lungs.mask);
 	hl_volume_free(volume);
-}
-
-static struct hl_volume filled(int32_t width, int32_t height, int32_t depth, int16_t value)
-{
-	struct hl_volume volume;
-	assert_int_equal(hl_volume_init(&volume, width, height, depth, 1, HL_VOXEL_I16, NULL), HILUM_OK);
-	for (int64_t i = 0; i < (int64_t)width * height * depth; i++)
-		((int16_t *)volume.voxels)[i] = value;
-	return volume;
 }
 
 static void nothing_to_find(void **state)
@@ -568,9 +724,12 @@ int main(void)
 	    cmocka_unit_test(same_for_any_number_of_threads),
 	    cmocka_unit_test(pictures_through_windows),
 	    cmocka_unit_test(phantoms),
+	    cmocka_unit_test(phantom_volumes),
+	    cmocka_unit_test(masks_of_files),
+	    cmocka_unit_test(one_slice_and_what_is_refused),
 	    cmocka_unit_test(nothing_to_find),
 	    cmocka_unit_test(other_things),
 	    cmocka_unit_test(every_allocation_may_fail),
 	};
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return cmocka_run_group_tests(tests, make_folder, remove_folder);
 }
