@@ -509,7 +509,7 @@ static void info(void **state)
 	assert_int_equal(hilum_info(in_folder("data/a/2.png"), HILUM_OUTPUT_TEXT, true, stdout, NULL),
 	                 HILUM_ERROR_ARGUMENT);
 	assert_int_equal(hilum_info(in_folder("absent"), HILUM_OUTPUT_TEXT, false, stdout, NULL), HILUM_ERROR_IO);
-	assert_int_equal(hilum_info(in_folder("empty"), HILUM_OUTPUT_TEXT, false, stdout, NULL), HILUM_ERROR_IO);
+	assert_int_equal(hilum_info(in_folder("empty"), HILUM_OUTPUT_TEXT, false, stdout, NULL), HILUM_ERROR_FORMAT);
 }
 
 static void ops(void **state)
