@@ -260,9 +260,14 @@ HILUM_API void hilum_session_close(struct hilum_session *session);
 
 #define HILUM_CLASSES_MAX 64
 
+/* Where a model's calibration has a conformal part (hilum_calibrate). */
+enum hilum_zone { HILUM_ZONE_NONE, HILUM_ZONE_LOW, HILUM_ZONE_UNCERTAIN, HILUM_ZONE_HIGH };
+
 struct hilum_prediction {
-	int32_t class_index; /* the most probable class; binary: probability >= 0.5 */
-	double probability;  /* binary: of the positive class; otherwise of class_index */
+	int32_t class_index;    /* the most probable class; binary: probability >= 0.5 */
+	double probability;     /* binary: of the positive class; otherwise of class_index */
+	double probability_raw; /* that of the network, before the model's calibration; the same where it has none */
+	enum hilum_zone zone;
 	int32_t count;
 	double probabilities[HILUM_CLASSES_MAX];
 };
@@ -346,6 +351,55 @@ HILUM_API void hilum_comparison_free(struct hilum_comparison *comparison);
 /* The figures of both, the difference a - b and its interval, and in words what it means; or one JSON object. */
 HILUM_API enum hilum_status hilum_comparison_print(const struct hilum_comparison *comparison, enum hilum_output output,
                                                    FILE *file, struct hilum_error *error);
+
+/* ---- calibration ---------------------------------------------------------------------------------------------- */
+
+enum hilum_calibration {
+	HILUM_CALIBRATION_AUTO, /* the one below with the least log loss on cases whose group took no part in its fit */
+	HILUM_CALIBRATION_NONE,
+	HILUM_CALIBRATION_TEMPERATURE,
+	HILUM_CALIBRATION_PLATT,
+	HILUM_CALIBRATION_ISOTONIC,
+	HILUM_CALIBRATION_COUNT
+};
+
+struct hilum_calibrate_options {
+	const char *data;  /* folder or CSV manifest */
+	const char *split; /* "val", "test", "all", ...; NULL: val on the run's own data set, otherwise all */
+	const char *groups;
+	const char *positive;
+	const char *out;  /* model file to write; NULL: the model itself */
+	int method;       /* enum hilum_calibration */
+	double conformal; /* largest share of cases of each class to be called the other (low, high); 0: no zones */
+	int64_t threads;
+	int precision;
+	int64_t batch;
+	int64_t seed; /* of the folds behind auto, and of the case drawn of each group for the zones */
+};
+HILUM_API extern const struct hilum_option hilum_calibrate_option_table[];
+
+struct hilum_calibrate_result {
+	char file[512]; /* written */
+	char part[16];
+	size_t cases, groups, unreadable; /* groups 0: none were given */
+	int method;                       /* enum hilum_calibration, never auto */
+	double slope, intercept;          /* of temperature (1/T, 0) and Platt */
+	size_t points;                    /* of isotonic */
+	double log_loss[HILUM_CALIBRATION_COUNT]; /* of each method on cases whose group took no part in its fit; NaN
+	                                             where it cannot be fitted, and for auto */
+	double conformal;                         /* 0: no zones */
+	double low_below, high_above;             /* of the network's own probability */
+	size_t negatives, positives;              /* behind them: one of each group */
+	double share_low, share_uncertain, share_high; /* of the cases */
+};
+
+/* Fits what turns the network's probabilities into ones that mean what they say, and the borders of low, uncertain and
+ * high, on cases that the network was not trained on; stores it in the model's file, where hilum_predict_... and
+ * hilum_eval use it. path as for hilum_model_open; an earlier calibration is replaced. */
+HILUM_API enum hilum_status hilum_calibrate(const char *path, const struct hilum_calibrate_options *options,
+                                            struct hilum_calibrate_result *result, struct hilum_error *error);
+HILUM_API enum hilum_status hilum_calibrate_print(const struct hilum_calibrate_result *result, enum hilum_output output,
+                                                  FILE *file, struct hilum_error *error);
 
 /* ---- scans ----------------------------------------------------------------------------------------------------- *
  * A scan is a file of any format that hilum reads, a folder with a DICOM series, or an archive of either. */

@@ -14,7 +14,7 @@ static const struct hilum_option own_table[] = {
     {.name = "json",
      .kind = HILUM_OPTION_FLAG,
      .offset = offsetof(struct own, json),
-     .help = "print one JSON object a line: path, class, probability, probabilities"},
+     .help = "print one JSON object a line: path, class, probability, probability_raw, zone, probabilities"},
     {.name = "threads",
      .kind = HILUM_OPTION_INT,
      .offset = offsetof(struct own, threads),
@@ -66,13 +66,20 @@ static void print_json_text(const char *text)
 	putchar('"');
 }
 
+static const char *const zones[] = {
+    [HILUM_ZONE_LOW] = "low", [HILUM_ZONE_UNCERTAIN] = "uncertain", [HILUM_ZONE_HIGH] = "high"};
+
 static void print_json(const struct hilum_model *model, const char *path, const struct hilum_prediction *prediction)
 {
 	printf("{\"path\": ");
 	print_json_text(path);
 	printf(", \"class\": ");
 	print_json_text(hilum_model_class_name(model, prediction->class_index));
-	printf(", \"probability\": %.17g, \"probabilities\": {", prediction->probability);
+	printf(", \"probability\": %.17g, \"probability_raw\": %.17g", prediction->probability,
+	       prediction->probability_raw);
+	if (prediction->zone != HILUM_ZONE_NONE)
+		printf(", \"zone\": \"%s\"", zones[prediction->zone]);
+	printf(", \"probabilities\": {");
 	for (int32_t i = 0; i < prediction->count; i++) {
 		printf("%s", i ? ", " : "");
 		print_json_text(hilum_model_class_name(model, i));
@@ -102,7 +109,10 @@ static void print_text(const struct hilum_model *model, const char *path, const 
 		cli_put(hilum_model_class_name(model, i), stdout);
 		printf(" %.4f", prediction->probabilities[i]);
 	}
-	printf(")\n");
+	putchar(')');
+	if (prediction->zone != HILUM_ZONE_NONE)
+		printf(", zone: %s", zones[prediction->zone]);
+	putchar('\n');
 }
 
 static int predict_all(const struct verb *verb, const struct hilum_model *model, struct hilum_session *session,

@@ -113,23 +113,18 @@ void hl_resamples_subtract(struct hl_resamples *a, const struct hl_resamples *b)
 
 /* ---- one interval ---- */
 
-/* What the jackknife says of a figure. */
-struct jackknife {
-	double acceleration, error, df;
-};
-
-static struct jackknife jackknife(const struct hl_resamples *resamples, int figure)
+struct hl_jackknife hl_jackknife(const double *without, size_t stride, size_t count)
 {
 	size_t n = 0;
 	double mean = 0, square = 0, cube = 0, fourth = 0;
-	for (size_t i = 0; i < resamples->blocks; i++) {
-		double value = resamples->without[i][figure];
+	for (size_t i = 0; i < count; i++) {
+		double value = without[i * stride];
 		mean += isnan(value) ? 0 : value;
 		n += !isnan(value);
 	}
 	mean /= n ? (double)n : 1;
-	for (size_t i = 0; i < resamples->blocks; i++) {
-		double d = mean - resamples->without[i][figure];
+	for (size_t i = 0; i < count; i++) {
+		double d = mean - without[i * stride];
 		if (isnan(d))
 			continue;
 		square += d * d;
@@ -137,12 +132,17 @@ static struct jackknife jackknife(const struct hl_resamples *resamples, int figu
 		fourth += d * d * d * d;
 	}
 	if (n < 2 || !(square > 0))
-		return (struct jackknife){.df = 1};
+		return (struct hl_jackknife){.df = 1};
 	double spare = (double)n - 1, least = 2 / spare;
 	double excess = fourth / (square * square) - 1 / (double)n;
-	return (struct jackknife){.acceleration = cube / (6 * pow(square, 1.5)),
-	                          .error = sqrt(square * spare / (double)n),
-	                          .df = fmax(2 / fmax(excess, least), 1)};
+	return (struct hl_jackknife){.acceleration = cube / (6 * pow(square, 1.5)),
+	                             .error = sqrt(square * spare / (double)n),
+	                             .df = fmax(2 / fmax(excess, least), 1)};
+}
+
+static struct hl_jackknife jackknife_of(const struct hl_resamples *resamples, int figure)
+{
+	return hl_jackknife(&resamples->without[0][figure], HL_FIGURES, resamples->blocks);
 }
 
 /* The sorted draws of a figure that are defined. */
@@ -190,12 +190,12 @@ static double deviation(const struct sorted *sorted)
 }
 
 /* By how many standard errors the levels lie out. */
-static double reach(const struct jackknife *jackknife, const struct sorted *sorted)
+static double reach(const struct hl_jackknife *jackknife, const struct sorted *sorted)
 {
 	return hl_student_quantile(1 - TAIL, jackknife->df) * fmax(1, jackknife->error / deviation(sorted));
 }
 
-static struct hl_interval accelerated(const struct sorted *sorted, double whole, const struct jackknife *jackknife)
+static struct hl_interval accelerated(const struct sorted *sorted, double whole, const struct hl_jackknife *jackknife)
 {
 	double below = 0, z = reach(jackknife, sorted), n = (double)sorted->count;
 	for (size_t i = 0; i < sorted->count; i++)
@@ -218,7 +218,7 @@ static bool is_usable(const struct sorted *sorted, const struct hl_resamples *re
 static struct hl_interval percentiles(const struct hl_resamples *resamples, const struct sorted *sorted,
                                       double *scratch)
 {
-	struct jackknife of_auc = jackknife(resamples, HL_AUC);
+	struct hl_jackknife of_auc = jackknife_of(resamples, HL_AUC);
 	struct sorted auc = sort_draws(resamples, HL_AUC, scratch);
 	double z = is_usable(&auc, resamples) ? reach(&of_auc, &auc) : HL_NORMAL_95;
 	return (struct hl_interval){quantile(sorted, hl_normal_cdf(-z)), quantile(sorted, hl_normal_cdf(z))};
@@ -227,7 +227,7 @@ static struct hl_interval percentiles(const struct hl_resamples *resamples, cons
 /* A difference is spread evenly about itself, where BCa's corrections are but noise. */
 static struct hl_interval symmetric(const struct hl_resamples *resamples, int figure, const struct sorted *sorted)
 {
-	struct jackknife of_figure = jackknife(resamples, figure);
+	struct hl_jackknife of_figure = jackknife_of(resamples, figure);
 	double z = hl_figures[figure].sought ? HL_NORMAL_95 : hl_student_quantile(1 - TAIL, of_figure.df);
 	double half = z * deviation(sorted), whole = resamples->whole[figure];
 	double most = hl_figures[figure].less_is_better ? HUGE_VAL : figure == HL_MCC ? 2 : 1; /* figures apart */
@@ -243,7 +243,7 @@ static struct hl_interval one_interval(const struct hl_resamples *resamples, int
 		return symmetric(resamples, figure, &sorted);
 	if (hl_figures[figure].sought)
 		return percentiles(resamples, &sorted, scratch + resamples->count);
-	struct jackknife of_figure = jackknife(resamples, figure);
+	struct hl_jackknife of_figure = jackknife_of(resamples, figure);
 	return accelerated(&sorted, resamples->whole[figure], &of_figure);
 }
 

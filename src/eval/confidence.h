@@ -60,6 +60,13 @@ void hl_resamples_subtract(struct hl_resamples *a, const struct hl_resamples *b)
 enum hilum_status hl_resamples_intervals(const struct hl_resamples *resamples, struct hl_interval interval[HL_FIGURES],
                                          struct hilum_error *error);
 
+/* What the values without each group in turn say: BCa's acceleration, the standard error, and its degrees of freedom as
+ * above. NaNs are left out; without two different values the error is 0. */
+struct hl_jackknife {
+	double acceleration, error, df;
+};
+struct hl_jackknife hl_jackknife(const double *without, size_t stride, size_t count);
+
 /* The intervals of all figures of a table; none at all with options->resamples of 0. */
 enum hilum_status hl_confidence(const struct hl_counting *counting, const struct hl_resample_options *options,
                                 struct hl_interval interval[HL_FIGURES], struct hilum_error *error);

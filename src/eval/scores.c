@@ -72,6 +72,8 @@ static enum hilum_status find_confidence(const struct hl_table *table, const str
 	scores->resamples = scoring->resamples;
 	scores->groups = table->group ? counting.groups : 0;
 	bool single = counting.groups == table->n;
+	if (!status)
+		status = hl_reliability_compute(table, &counting, &scores->reliability, error);
 	hl_counting_free(&counting);
 	scores->delong = (struct hl_delong){{(double)NAN, (double)NAN}, {(double)NAN, (double)NAN}, (double)NAN};
 	if (!status && single && table->classes == 2)

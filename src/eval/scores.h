@@ -2,6 +2,7 @@
 #ifndef HL_EVAL_SCORES_H
 #define HL_EVAL_SCORES_H
 #include "eval/aggregate.h"
+#include "eval/calibration.h"
 #include "eval/confidence.h"
 #include "eval/delong.h"
 
@@ -13,7 +14,8 @@ struct hilum_scores {
 	struct hl_table table; /* owned copies */
 	size_t groups;         /* different ones; 0 where none were given */
 	struct hl_interval interval[HL_FIGURES];
-	int64_t resamples;         /* behind them; 0: there are none */
+	int64_t resamples; /* behind them; 0: there are none */
+	struct hl_reliability reliability;
 	struct hl_delong delong;   /* of single cases of two classes; otherwise NaN */
 	const char *aggregate;     /* how cases were made into groups: "mean", ...; NULL: they were not */
 	bool chosen_on_validation; /* that way */

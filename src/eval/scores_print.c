@@ -96,6 +96,29 @@ static void print_trust(const struct hilum_scores *scores, FILE *file)
 		        (long long)scores->resamples);
 }
 
+static void print_coefficient(const char *name, double value, struct hl_interval interval, const char *meaning,
+                              FILE *file)
+{
+	fprintf(file, "%s %.2f", name, value);
+	if (!isnan(interval.low))
+		fprintf(file, " (%.2f to %.2f)", interval.low, interval.high);
+	fprintf(file, ": %s.\n", meaning);
+}
+
+/* Whether probabilities mean what they say. */
+static void print_reliability(const struct hilum_scores *scores, FILE *file)
+{
+	const struct hl_reliability *reliability = &scores->reliability;
+	fprintf(file, "Calibration: off by %.4f on average over %zu bin%s of cases (ECE).\n", reliability->ece,
+	        reliability->bins, reliability->bins == 1 ? "" : "s");
+	if (isnan(reliability->slope))
+		return;
+	print_coefficient("Its slope is", reliability->slope, reliability->slope_interval,
+	                  "1 is right, less is too sure", file);
+	print_coefficient("Its intercept is", reliability->intercept, reliability->intercept_interval,
+	                  "0 is right, less is too high", file);
+}
+
 static void print_figures(const struct hilum_scores *scores, FILE *file)
 {
 	fprintf(file, "\n%-32s%10s%s%12s\n", "", "score", scores->resamples ? "   95 % interval   " : "", "baseline");
@@ -107,6 +130,7 @@ static void print_figures(const struct hilum_scores *scores, FILE *file)
 	if (scores->metrics.classes > 2)
 		fputs("Sensitivity, specificity, precision, F1, ROC-AUC and PR-AUC are means over the classes.\n",
 		      file);
+	print_reliability(scores, file);
 	print_trust(scores, file);
 }
 

@@ -101,6 +101,22 @@ static json_t *decision_curve(const struct hl_table *table, const struct hl_metr
 	return curve;
 }
 
+static json_t *reliability(const struct hl_reliability *reliability)
+{
+	json_t *bins = json_array();
+	for (size_t i = 0; i < reliability->bins; i++) {
+		const struct hl_bin *bin = &reliability->bin[i];
+		json_array_append_new(bins, json_pack("{s:I,s:f,s:f,s:f,s:f}", "n", (json_int_t)bin->n, "low", bin->low,
+		                                      "high", bin->high, "mean_probability", bin->mean,
+		                                      "observed_share", bin->share));
+	}
+	return json_pack("{s:f,s:o,s:o,s:o,s:o,s:o}", "ece", reliability->ece, "slope",
+	                 hl_json_number(reliability->slope), "slope_interval",
+	                 hl_json_interval(reliability->slope_interval), "intercept",
+	                 hl_json_number(reliability->intercept), "intercept_interval",
+	                 hl_json_interval(reliability->intercept_interval), "bins", bins);
+}
+
 char *hl_scores_json(const struct hilum_scores *scores)
 {
 	json_t *root = json_object(), *classes = json_array();
@@ -115,6 +131,7 @@ char *hl_scores_json(const struct hilum_scores *scores)
 	json_object_set_new(root, "groups", scores->groups ? json_integer((json_int_t)scores->groups) : json_null());
 	json_object_set_new(root, "intervals", hl_json_resampling(scores->resamples, scores->groups));
 	json_object_set_new(root, "delong", delong(scores));
+	json_object_set_new(root, "reliability", reliability(&scores->reliability));
 	json_object_set_new(root, "by", json_string(scores->aggregate ? "group" : "case"));
 	json_object_set_new(root, "aggregate", scores->aggregate ? json_string(scores->aggregate) : json_null());
 	json_object_set_new(root, "aggregate_chosen_on_validation", json_boolean(scores->chosen_on_validation));

@@ -15,8 +15,8 @@
 struct description {
 	struct hilum_model *model;
 	struct hl_buffer arch;
-	struct hl_plan *plan[2];                      /* per enum hl_type; NULL unless asked for */
-	json_t *recipe, *provenance, *split, *scores; /* NULL where absent or unreadable */
+	struct hl_plan *plan[2];                                    /* per enum hl_type; NULL unless asked for */
+	json_t *recipe, *provenance, *split, *scores, *calibration; /* NULL where absent or unreadable */
 	char hash[17], input[96];
 };
 
@@ -89,6 +89,8 @@ static json_t *model_json(const struct description *this, const char *path)
 	              layers_json(this), "recipe", this->recipe, "provenance", this->provenance, "split", "train",
 	              (json_int_t)part_size(this, "train"), "val", (json_int_t)part_size(this, "val"), "test",
 	              (json_int_t)part_size(this, "test"), "scores", this->scores, "research_use_only", 1);
+	if (root && this->calibration)
+		json_object_set(root, "calibration", this->calibration);
 	for (int t = HL_F32; root && t <= HL_BF16; t++)
 		if (this->plan[t]) {
 			char key[32];
@@ -228,6 +230,24 @@ static void print_scores(const struct description *this, FILE *file)
 	}
 }
 
+static void print_calibration(const struct description *this, FILE *file)
+{
+	const json_t *fitted = json_object_get(this->calibration, "fitted"),
+	             *conformal = json_object_get(this->calibration, "conformal");
+	const char *kind = json_string_value(json_object_get(json_object_get(this->calibration, "map"), "kind"));
+	if (!kind)
+		return;
+	fputs("\n  calibrated since: ", file);
+	hl_put_safe(file, kind);
+	fprintf(file, ", of %lld cases", (long long)json_integer_value(json_object_get(fitted, "cases")));
+	if (json_is_object(conformal))
+		fprintf(file, "; low below %.4g, high above %.4g, each wrong for at most %.3g %% of its class",
+		        json_number_value(json_object_get(conformal, "low_below")),
+		        json_number_value(json_object_get(conformal, "high_above")),
+		        100 * json_number_value(json_object_get(conformal, "alpha")));
+	fputc('\n', file);
+}
+
 static void print_text(const struct description *this, const char *path, FILE *file)
 {
 	print_summary(this, path, file);
@@ -240,6 +260,7 @@ static void print_text(const struct description *this, const char *path, FILE *f
 	}
 	print_provenance(this, file);
 	print_scores(this, file);
+	print_calibration(this, file);
 	fputs("Research use only: not a medical device.\n", file);
 }
 
@@ -267,6 +288,7 @@ static enum hilum_status gather(const char *path, bool plan, struct description 
 	this->provenance = parse(this->model->provenance);
 	this->split = parse(this->model->split);
 	this->scores = parse(this->model->scores);
+	this->calibration = parse(this->model->calibration);
 	return HILUM_OK;
 }
 
@@ -284,6 +306,7 @@ enum hilum_status hl_describe_model(const char *path, enum hilum_output output, 
 	json_decref(this.provenance);
 	json_decref(this.split);
 	json_decref(this.scores);
+	json_decref(this.calibration);
 	for (int t = HL_F32; t <= HL_BF16; t++)
 		hl_plan_destroy(this.plan[t]);
 	hl_buffer_free(&this.arch);

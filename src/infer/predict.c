@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "data/loader.h"
+#include "model/calibration.h"
 #include "nn/loss.h"
 #include "nn/plan.h"
 
@@ -120,6 +121,20 @@ static enum hilum_status predict_some(const struct hl_loader_options *loading, s
 	return status;
 }
 
+static enum hilum_status calibrate(const struct hilum_model *model, struct hl_predictions *predictions,
+                                   struct hilum_error *error)
+{
+	struct hl_calibration calibration;
+	enum hilum_status status = hl_calibration_parse(model->calibration, model->class_count, &calibration, error);
+	if (status)
+		return hl_prefix(error, status, "the model");
+	for (size_t i = 0; i < predictions->count; i++)
+		hl_calibration_apply(&calibration, predictions->classes,
+		                     predictions->probability + i * (size_t)predictions->classes);
+	hl_calibration_free(&calibration);
+	return HILUM_OK;
+}
+
 enum hilum_status hl_predict(const struct hilum_model *model, const struct hl_dataset *dataset, const uint32_t *cases,
                              size_t count, const struct hl_predict_options *options, struct hl_predictions *out,
                              struct hilum_error *error)
@@ -164,6 +179,8 @@ enum hilum_status hl_predict(const struct hilum_model *model, const struct hl_da
 		hl_fail(error, status, "%s", none.message);
 	else if (!status && result.count == 0)
 		status = hl_fail(error, HILUM_ERROR_DATA, "%s", none.message);
+	if (!status && model->calibration && !options->raw)
+		status = calibrate(model, &result, error);
 	result.unreadable = unread.count;
 	hl_plan_destroy(plan);
 	if (status)

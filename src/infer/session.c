@@ -3,14 +3,18 @@
 
 #include "base/file.h"
 #include "base/memory.h"
+#include "model/calibration.h"
 #include "nn/loss.h"
 #include "nn/plan.h"
+
+#include <string.h>
 
 #define SESSION_BATCH_MAX 4096
 
 struct hilum_session {
 	const struct hilum_model *model;
 	struct hl_recipe recipe;
+	struct hl_calibration calibration; /* maps nothing where the model has none */
 	struct hl_plan *plan;
 	uint8_t *image; /* of the recipe */
 	float *input;   /* a whole batch; only its first sample is ever other than zero */
@@ -48,6 +52,7 @@ void hilum_session_close(struct hilum_session *session)
 	if (!session)
 		return;
 	hl_plan_destroy(session->plan);
+	hl_calibration_free(&session->calibration);
 	hl_free(session->image);
 	if (session->input)
 		hl_block_free(session->input, session->input_bytes);
@@ -57,7 +62,10 @@ void hilum_session_close(struct hilum_session *session)
 static enum hilum_status prepare(struct hilum_session *session, const struct hl_plan_options *planning,
                                  struct hilum_error *error)
 {
-	enum hilum_status status = hl_model_recipe(session->model, &session->recipe, error);
+	const struct hilum_model *model = session->model;
+	enum hilum_status status = hl_model_recipe(model, &session->recipe, error);
+	if (!status && model->calibration)
+		status = hl_calibration_parse(model->calibration, model->class_count, &session->calibration, error);
 	if (status)
 		return status;
 	size_t bytes = hl_recipe_bytes(&session->recipe);
@@ -113,7 +121,10 @@ static enum hilum_status predict(struct hilum_session *session, struct hilum_pre
 	enum hilum_status status = hl_check_logits(logits, outputs, error);
 	if (status)
 		return status;
-	hl_probabilities(logits, 1, outputs, result.probabilities);
+	double raw[HILUM_CLASSES_MAX];
+	hl_probabilities(logits, 1, outputs, raw);
+	memcpy(result.probabilities, raw, (size_t)classes * sizeof(*raw));
+	hl_calibration_apply(&session->calibration, classes, result.probabilities);
 	for (int32_t c = 1; c < classes; c++)
 		if (result.probabilities[c] > result.probabilities[best])
 			best = c;
@@ -121,6 +132,8 @@ static enum hilum_status predict(struct hilum_session *session, struct hilum_pre
 		best = result.probabilities[1] >= 0.5;
 	result.class_index = best;
 	result.probability = result.probabilities[classes == 2 ? 1 : best];
+	result.probability_raw = raw[classes == 2 ? 1 : best];
+	result.zone = hl_calibration_zone(&session->calibration, raw[1]);
 	*out = result;
 	return HILUM_OK;
 }

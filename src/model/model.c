@@ -2,6 +2,7 @@
 
 #include "base/hash.h"
 #include "base/memory.h"
+#include "model/calibration.h"
 #include "nn/arch.h"
 
 #include <jansson.h>
@@ -9,7 +10,7 @@
 #include <string.h>
 
 #define FORMAT_NAME "hilum 1"
-#define TEXTS_MAX 7
+#define TEXTS_MAX 8
 
 int64_t hl_model_outputs(const struct hilum_model *model)
 {
@@ -35,6 +36,7 @@ void hilum_model_close(struct hilum_model *model)
 	hl_free(model->provenance);
 	hl_free(model->split);
 	hl_free(model->scores);
+	hl_free(model->calibration);
 	hl_free(model);
 }
 
@@ -142,9 +144,9 @@ enum hilum_status hl_model_save(const struct hilum_model *model, const char *pat
 	const struct {
 		const char *key, *value;
 	} all[TEXTS_MAX] = {
-	    {"format", FORMAT_NAME},   {"architecture", arch.data},       {"classes", classes},
-	    {"recipe", model->recipe}, {"provenance", model->provenance}, {"split", model->split},
-	    {"scores", model->scores},
+	    {"format", FORMAT_NAME},   {"architecture", arch.data},         {"classes", classes},
+	    {"recipe", model->recipe}, {"provenance", model->provenance},   {"split", model->split},
+	    {"scores", model->scores}, {"calibration", model->calibration},
 	};
 	for (size_t i = 0; i < TEXTS_MAX; i++)
 		if (all[i].value)
@@ -213,6 +215,15 @@ static enum hilum_status parse_classes(const char *text, const char **names, jso
 	return HILUM_OK;
 }
 
+static enum hilum_status check_calibration(const struct hilum_model *model, struct hilum_error *error)
+{
+	struct hl_calibration calibration;
+	enum hilum_status status = hl_calibration_parse(model->calibration, model->class_count, &calibration, error);
+	if (!status)
+		hl_calibration_free(&calibration);
+	return status;
+}
+
 static enum hilum_status load(const struct hl_safetensors *file, struct hilum_model **out, struct hilum_error *error)
 {
 	struct hilum_model *model = NULL;
@@ -239,6 +250,10 @@ static enum hilum_status load(const struct hl_safetensors *file, struct hilum_mo
 		status = copy_text(file, "split", &model->split, error);
 	if (!status)
 		status = copy_text(file, "scores", &model->scores, error);
+	if (!status)
+		status = copy_text(file, "calibration", &model->calibration, error);
+	if (!status && model->calibration)
+		status = check_calibration(model, error);
 	json_decref(root);
 	if (status)
 		hilum_model_close(model);
