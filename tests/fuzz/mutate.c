@@ -19,7 +19,7 @@
 #define MEMORY_MAX_KB (1 << 20)
 #define HANG_SECONDS 60
 
-static const char *const kind_names[] = {"jpeg", "png", "tiff", "csv", "nifti", "metaimage"};
+static const char *const kind_names[] = {"jpeg", "png", "tiff", "csv", "nifti", "metaimage", "dicom"};
 
 /* What is being read, for the message when it hangs or crashes. */
 static char now_reading[128];
@@ -305,7 +305,7 @@ int main(int argc, char **argv)
 	}
 	samples_free(samples, count);
 	if (!known) {
-		fprintf(stderr, "mutate [jpeg|png|tiff|csv|nifti|metaimage|bombs|all] [COUNT] [SEED]\n");
+		fprintf(stderr, "mutate [jpeg|png|tiff|csv|nifti|metaimage|dicom|bombs|all] [COUNT] [SEED]\n");
 		return 2;
 	}
 	return check_memory() && good ? 0 : 1;

@@ -493,6 +493,7 @@ size_t samples_make(struct sample *samples)
 		make_tiff(&maker, &tiff_kinds[i], i % 2 ? 33 : 20, i % 3 ? 21 : 17);
 	make_csv(&maker);
 	maker.failed = !samples_make_volumes(samples, &maker.count) || maker.failed;
+	maker.failed = !samples_make_dicom(samples, &maker.count) || maker.failed;
 	if (maker.failed) {
 		samples_free(samples, maker.count);
 		return 0;

@@ -12,6 +12,7 @@ enum sample_kind {
 	SAMPLE_CSV,
 	SAMPLE_NIFTI,
 	SAMPLE_METAIMAGE,
+	SAMPLE_DICOM,
 	SAMPLE_KIND_COUNT
 };
 
@@ -30,6 +31,8 @@ struct sample {
 size_t samples_make(struct sample *samples);
 /* Those of NIfTI and MetaImage, added by samples_make. */
 bool samples_make_volumes(struct sample *samples, size_t *count);
+/* Those of DICOM. */
+bool samples_make_dicom(struct sample *samples, size_t *count);
 /* Sets one voxel, whatever the type. */
 void sample_set(struct hl_volume *volume, int32_t x, int32_t y, int32_t z, int32_t c, double value);
 void samples_free(struct sample *samples, size_t count);

@@ -70,7 +70,7 @@ static void assert_same(const char *name, const struct hl_volume *got, const str
 
 static void test_every_kind(void **state)
 {
-	static const char *const names[] = {"JPEG", "PNG", "TIFF", "", "NIfTI", "MetaImage"};
+	static const char *const names[] = {"JPEG", "PNG", "TIFF", "", "NIfTI", "MetaImage", "DICOM"};
 
 	(void)state;
 	for (size_t i = 0; i < sample_count; i++) {

@@ -1,5 +1,4 @@
 /* Lossless encoders, for synthetic scans. */
-#include <charls/charls.h>
 #include <openjpeg.h>
 #include <string.h>
 #include <zlib.h>
@@ -173,44 +172,6 @@ enum hilum_status hl_encode_jpeg_lossless(const struct hl_dicom_raw *raw, struct
 	if (bits.count > 0)
 		put_bits(&bits, 0x7f >> (bits.count - 1), 8 - bits.count);
 	return bits.status ? bits.status : hl_buffer_append(out, end, sizeof(end), error);
-}
-
-/* ---- JPEG-LS ---- */
-
-enum hilum_status hl_encode_jpegls(const struct hl_dicom_raw *raw, struct hl_buffer *out, struct hilum_error *error)
-{
-	charls_frame_info info = {(uint32_t)raw->width, (uint32_t)raw->height, raw->bits, 1};
-	charls_jpegls_encoder *encoder = charls_jpegls_encoder_create();
-	size_t room = pixels_of(raw) * 4 + 4096, written = 0;
-	uint8_t *stream = hl_alloc(room, 1);
-	uint16_t *plain = hl_alloc(pixels_of(raw), sizeof(*plain));
-	enum hilum_status status = HILUM_OK;
-	charls_jpegls_errc code = CHARLS_JPEGLS_ERRC_NOT_ENOUGH_MEMORY;
-
-	if (!encoder || !stream || !plain) {
-		status = hl_fail_memory(error, room, "JPEG-LS");
-		goto out;
-	}
-	for (size_t i = 0; i < pixels_of(raw); i++)
-		if (raw->bits <= 8)
-			((uint8_t *)plain)[i] = (uint8_t)bits_of(raw, i);
-		else
-			plain[i] = bits_of(raw, i);
-	code = charls_jpegls_encoder_set_frame_info(encoder, &info);
-	if (!code)
-		code = charls_jpegls_encoder_set_destination_buffer(encoder, stream, room);
-	if (!code)
-		code = charls_jpegls_encoder_encode_from_buffer(encoder, plain,
-		                                                pixels_of(raw) * (raw->bits <= 8 ? 1 : 2), 0);
-	if (!code)
-		code = charls_jpegls_encoder_get_bytes_written(encoder, &written);
-	status = code ? hl_fail(error, HILUM_ERROR_INTERNAL, "JPEG-LS: %s", charls_get_error_message(code))
-	              : hl_buffer_append(out, stream, written, error);
-out:
-	hl_free(stream);
-	hl_free(plain);
-	charls_jpegls_encoder_destroy(encoder);
-	return status;
 }
 
 /* ---- JPEG 2000 ---- */
