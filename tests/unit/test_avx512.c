@@ -240,6 +240,10 @@ static void test_chains(void **state)
 	    {"conv filters=20 size=3 pad=1; leakyrelu slope=0.3; maxpool size=2", "2x5x6x7x1"},
 	    {"conv filters=20 size=3 pad=1; relu; maxpool size=2 pad=1", "2x4x6x7x18"},
 	    {"conv filters=20 size=3 pad=1; relu; maxpool size=2", "1x1x7x5x330"},
+	    {"conv filters=20 size=3 pad=1; leakyrelu slope=0.3", "3x7x6x5x18"},
+	    {"conv filters=33 size=3 pad=1x0x2 stride=1; relu", "2x1x27x38x16"},
+	    {"conv filters=20 size=2x3x3 pad=1x1x1 stride=1; add", "5x2x3x2x50"},
+	    {"conv filters=20 size=1x3x3 stride=2x1x1 dilation=3x1x1; add", "5x5x6x7x17"},
 	};
 	(void)state;
 	check_chains(chains, sizeof(chains) / sizeof(chains[0]));
@@ -361,6 +365,8 @@ static void test_gradient(void **state)
 	    {"conv filters=20 size=4x5 stride=3x2 dilation=2x3 pad=5x4", "1x1x17x19x18"},
 	    {"conv filters=20 size=3 stride=2 dilation=2 pad=2", "1x1x9x9x18"},
 	    {"conv filters=12 size=2 stride=3", "2x5x7x9x18"},
+	    {"conv filters=18 size=3 pad=1", "3x7x6x5x40"},
+	    {"conv filters=18 size=2x3x3 stride=2x1x1 pad=0x2x0", "2x7x6x5x40"},
 	    {"conv filters=320 size=3 pad=1", "1x1x5x7x20"},
 	    {"conv filters=20 size=1 pad=2 stride=3", "1x1x3x2x18"},
 	};

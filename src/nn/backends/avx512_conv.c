@@ -3,6 +3,7 @@
 #include "base/memory.h"
 #include "nn/backends/avx512.h"
 #include "nn/backends/avx512_pass.h"
+#include "nn/backends/weight_gradient.h"
 #include <math.h>
 #include <string.h>
 
@@ -13,8 +14,9 @@ enum { WEIGHT, BIAS, MEAN, VARIANCE };
 
 struct conv {
 	struct hl_primitive primitive;
-	struct hl_primitive *weight; /* the weight gradient; NULL: not wanted */
-	int params;                  /* of the convolution: those of batch norm follow */
+	bool trains;            /* the weight gradient is wanted */
+	struct hl_wgrad weight; /* it */
+	int params;             /* of the convolution: those of batch norm follow */
 	bool norms;
 	double eps;
 	float *scale, *shift; /* of each output channel; NULL: none */
@@ -67,6 +69,7 @@ static struct hl_pass forward_pass(const struct hl_compile *request, const struc
 	const struct hl_infer *shapes = request->shapes;
 	struct hl_pass pass = {.type = request->type,
 	                       .threads = request->threads > 0 ? request->threads : 1,
+	                       .repacked = request->training,
 	                       .images = shapes->in[0].n,
 	                       .inputs = shapes->in[0].c,
 	                       .outputs = shapes->out.c,
@@ -135,6 +138,7 @@ static struct hl_pass gradient_pass(const struct hl_compile *request, const stru
 	const struct hl_infer *shapes = request->shapes;
 	struct hl_pass pass = {.type = request->type,
 	                       .threads = request->threads > 0 ? request->threads : 1,
+	                       .repacked = request->training,
 	                       .images = shapes->in[0].n,
 	                       .inputs = shapes->out.c,
 	                       .outputs = shapes->in[0].c,
@@ -187,22 +191,19 @@ static void forward(struct hl_primitive *primitive, const struct hl_call *call)
 static void backward(struct hl_primitive *primitive, const struct hl_call *call)
 {
 	struct conv *conv = (struct conv *)primitive;
-	struct hl_call weight = *call;
 
 	if (call->din[0])
 		for (int64_t i = 0; i < conv->gradients; i++)
 			hl_pass_run(&conv->gradient[i], call->dout->data, NULL, call->din[0]->data, call->scratch);
-	weight.din[0] = NULL;
-	if (conv->weight && call->dparam[0])
-		conv->weight->backward(conv->weight, &weight);
+	if (conv->trains && call->dparam[0])
+		hl_wgrad_run(&conv->weight, call->in[0]->data, call->dout->data, call->dparam[0],
+		             conv->params > 1 ? call->dparam[1] : NULL, call->scratch);
 }
 
 static void destroy(struct hl_primitive *primitive)
 {
 	struct conv *conv = (struct conv *)primitive;
 
-	if (conv->weight)
-		conv->weight->destroy(conv->weight);
 	hl_pass_free(&conv->forward);
 	for (int64_t i = 0; i < conv->gradients; i++)
 		hl_pass_free(&conv->gradient[i]);
@@ -240,17 +241,19 @@ static enum hilum_status plan_gradient(struct conv *conv, const struct hl_compil
 	return status;
 }
 
-/* The gradient of the weights is oneDNN's. */
 static enum hilum_status plan_weight(struct conv *conv, const struct hl_compile *request, struct hilum_error *error)
 {
-	struct hl_compile rest = *request;
-	enum hilum_status status;
-
-	rest.want_din[0] = false;
-	status = hl_backend_onednn.compile(&rest, &conv->weight, error);
-	if (!status && conv->weight->scratch > conv->primitive.scratch)
-		conv->primitive.scratch = conv->weight->scratch;
-	return status;
+	conv->trains = true;
+	conv->weight = (struct hl_wgrad){.in = request->shapes->in[0],
+	                                 .out = request->shapes->out,
+	                                 .type = request->type,
+	                                 .threads = request->threads > 0 ? request->threads : 1,
+	                                 .window = window_of(request)};
+	if (!hl_wgrad_plan(&conv->weight))
+		return hl_fail(error, HILUM_ERROR_UNSUPPORTED, "avx512: no weight gradient of this kind");
+	if (conv->weight.scratch > conv->primitive.scratch)
+		conv->primitive.scratch = conv->weight.scratch;
+	return HILUM_OK;
 }
 
 /* ---- chains ---- */

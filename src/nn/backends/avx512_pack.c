@@ -60,8 +60,10 @@ HL_AVX512 static void pack_unit(const struct hl_pass *pass, const float *weight,
 
 void hl_pass_pack(struct hl_pass *pass, const float *weight, const float *scale, const float *shift)
 {
-	int64_t units = pass->slices * pass->units;
+	int64_t units = pass->winograd ? 0 : pass->slices * pass->units;
 
+	if (pass->winograd)
+		hl_winograd_pack(pass, weight, scale);
 #pragma omp parallel for collapse(2) schedule(static) num_threads(pass->threads)
 	for (int64_t group = 0; group < pass->groups; group++)
 		for (int64_t unit = 0; unit < units; unit++)

@@ -4,22 +4,9 @@
 #include <omp.h>
 #include <string.h>
 
-struct place {
-	int64_t image, at[3];
-};
-
-/* What one thread works with. Addresses are of the first place of the grid, which may lie outside of a box. */
-struct walk {
-	const struct hl_pass *pass;
-	uintptr_t in, out;
-	struct hl_tap *tap;
-	char *rows, *box;
-	float *sums;
-};
-
-static struct place place_of(const struct hl_pass *pass, int64_t index)
+static struct hl_pass_place place_of(const struct hl_pass *pass, int64_t index)
 {
-	struct place place;
+	struct hl_pass_place place;
 
 	for (int k = 2; k >= 0; k--) {
 		place.at[k] = index % pass->axis[k].count;
@@ -30,7 +17,7 @@ static struct place place_of(const struct hl_pass *pass, int64_t index)
 }
 
 /* After axis 2 has been moved on: to the next row where this one has ended. */
-static void carry(const struct hl_pass *pass, struct place *place)
+static void carry(const struct hl_pass *pass, struct hl_pass_place *place)
 {
 	for (int k = 2; place->at[k] >= pass->axis[k].count; k--) {
 		place->at[k] = 0;
@@ -42,20 +29,14 @@ static void carry(const struct hl_pass *pass, struct place *place)
 	}
 }
 
-static uintptr_t view_at(const struct hl_pass_view *view, uintptr_t base, const struct place *place)
+static uintptr_t input_at(const struct hl_pass_walk *walk, const struct hl_pass_place *place)
 {
-	return base + (uintptr_t)(view->first + place->image * view->image + place->at[0] * view->axis[0] +
-	                          place->at[1] * view->axis[1] + place->at[2] * view->axis[2]);
+	return hl_pass_at(&walk->pass->in, walk->in, place);
 }
 
-static uintptr_t input_at(const struct walk *walk, const struct place *place)
+static char *output_at(const struct hl_pass_walk *walk, const struct hl_pass_place *place)
 {
-	return view_at(&walk->pass->in, walk->in, place);
-}
-
-static char *output_at(const struct walk *walk, const struct place *place)
-{
-	return (char *)view_at(&walk->pass->out, walk->out, place);
+	return (char *)hl_pass_at(&walk->pass->out, walk->out, place);
 }
 
 /* What is the same for every tile of a group. */
@@ -98,7 +79,7 @@ HL_AVX512 static __mmask16 inside(const struct hl_pass *pass, const struct outer
 }
 
 /* Addresses of a tap for the places in mask; zeros for the others. */
-HL_AVX512 static void set_tap(const struct walk *walk, const struct outer *outer, __mmask16 mask, int64_t tap,
+HL_AVX512 static void set_tap(const struct hl_pass_walk *walk, const struct outer *outer, __mmask16 mask, int64_t tap,
                               struct hl_tap *out)
 {
 	__m512i zeros = _mm512_set1_epi64((int64_t)(uintptr_t)walk->pass->zeros);
@@ -113,7 +94,8 @@ HL_AVX512 static void set_tap(const struct walk *walk, const struct outer *outer
 }
 
 /* Addresses of each place of a tile; place is moved on. */
-static void set_places(const struct walk *walk, struct place *place, int places, struct outer *outer, char **out)
+static void set_places(const struct hl_pass_walk *walk, struct hl_pass_place *place, int places, struct outer *outer,
+                       char **out)
 {
 	const struct hl_pass *pass = walk->pass;
 
@@ -134,7 +116,7 @@ static void set_places(const struct walk *walk, struct place *place, int places,
 }
 
 /* The taps that have any input; returns how many. */
-HL_AVX512 static int64_t outer_taps(const struct walk *walk, const struct outer *outer, int places)
+HL_AVX512 static int64_t outer_taps(const struct hl_pass_walk *walk, const struct outer *outer, int places)
 {
 	const struct hl_pass *pass = walk->pass;
 	const struct hl_pass_axis *a = pass->axis;
@@ -159,7 +141,7 @@ HL_AVX512 static int64_t outer_taps(const struct walk *walk, const struct outer 
 /* ---- lines of places ---- */
 
 /* How many tiles from place on see no padding and stay in the row. */
-static int64_t inner_tiles(const struct hl_pass *pass, const struct place *place, int places)
+static int64_t inner_tiles(const struct hl_pass *pass, const struct hl_pass_place *place, int places)
 {
 	for (int k = 0; k < 2; k++)
 		if (place->at[k] < pass->from[k] || place->at[k] >= pass->to[k])
@@ -168,7 +150,8 @@ static int64_t inner_tiles(const struct hl_pass *pass, const struct place *place
 }
 
 /* Runs a tile of places, and up to tiles - 1 more of that size behind it; returns how many it ran. */
-static int64_t run_tiles(const struct walk *walk, struct place *place, int places, int64_t tiles, struct hl_tile tile)
+static int64_t run_tiles(const struct hl_pass_walk *walk, struct hl_pass_place *place, int places, int64_t tiles,
+                         struct hl_tile tile)
 {
 	const struct hl_pass *pass = walk->pass;
 	int64_t inner = inner_tiles(pass, place, places);
@@ -195,7 +178,7 @@ static int64_t run_tiles(const struct walk *walk, struct place *place, int place
 }
 
 /* Neighbours. Tiles differ by one place at most; the larger ones come first. */
-static void run_line(const struct walk *walk, struct place *place, int64_t length, struct hl_tile *tile)
+static void run_line(const struct hl_pass_walk *walk, struct hl_pass_place *place, int64_t length, struct hl_tile *tile)
 {
 	int64_t tiles = hl_divide_up(length, hl_tile_places(tile->blocks)), larger = length % tiles;
 
@@ -207,7 +190,7 @@ static void run_line(const struct walk *walk, struct place *place, int64_t lengt
 }
 
 /* Sets a tile to one slice of the input channels. */
-static void set_slice(const struct walk *walk, int64_t slice, int64_t group, struct hl_tile *tile)
+static void set_slice(const struct hl_pass_walk *walk, int64_t slice, int64_t group, struct hl_tile *tile)
 {
 	const struct hl_pass *pass = walk->pass;
 	int64_t each = hl_pass_unit(pass), most = pass->units * each, left = pass->run - slice * most;
@@ -221,9 +204,11 @@ static void set_slice(const struct walk *walk, int64_t slice, int64_t group, str
 	tile->in = (uintptr_t)(slice * pass->units * 4);
 	tile->weights += slice * pass->taps * tile->tap_bytes;
 	tile->sums = walk->sums;
+	tile->adds = pass->adds;
+	tile->add = walk->add;
 }
 
-static void run_strip(struct walk walk, int64_t group, int64_t strip, int64_t add)
+static void run_strip(struct hl_pass_walk walk, int64_t group, int64_t strip)
 {
 	const struct hl_pass *pass = walk.pass;
 	int64_t all = hl_pass_places(pass), first = strip * pass->strip;
@@ -233,22 +218,20 @@ static void run_strip(struct walk walk, int64_t group, int64_t strip, int64_t ad
 
 	walk.out += (uintptr_t)group_offset(pass, group);
 	for (int64_t slice = 0; slice < pass->slices; slice++) {
-		struct place place = place_of(pass, first);
+		struct hl_pass_place place = place_of(pass, first);
 		set_slice(&walk, slice, group, &tile);
-		tile.adds = pass->adds;
-		tile.add = add;
 		for (int64_t done = 0; done < length; done += line)
 			run_line(&walk, &place, line < length - done ? line : length - done, &tile);
 	}
 }
 
 /* Places that no tap reaches. */
-static void clear_strip(const struct walk *walk, int64_t strip)
+static void clear_strip(const struct hl_pass_walk *walk, int64_t strip)
 {
 	const struct hl_pass *pass = walk->pass;
 	int64_t all = hl_pass_places(pass), first = strip * pass->strip;
 	int64_t left = all - first < pass->strip ? all - first : pass->strip;
-	struct place place = place_of(pass, first);
+	struct hl_pass_place place = place_of(pass, first);
 
 	while (left > 0) {
 		int64_t row = pass->axis[2].count - place.at[2], count = row < left ? row : left;
@@ -277,7 +260,7 @@ static void copy_row(const struct hl_pass *pass, const char *row, int64_t at, ch
 }
 
 /* What rows of one plane see, from place on. */
-static void copy_rows(const struct walk *walk, const struct place *place, int64_t rows)
+static void copy_rows(const struct hl_pass_walk *walk, const struct hl_pass_place *place, int64_t rows)
 {
 	const struct hl_pass *pass = walk->pass;
 	const struct hl_pass_axis *a = pass->axis;
@@ -299,7 +282,7 @@ static void copy_rows(const struct walk *walk, const struct place *place, int64_
 }
 
 /* A row whose input has been copied. */
-static void run_joint(const struct walk *walk, const struct place *place, int64_t group, const char *in, int64_t add)
+static void run_joint(const struct hl_pass_walk *walk, const struct hl_pass_place *place, int64_t group, const char *in)
 {
 	const struct hl_pass *pass = walk->pass;
 	struct hl_tile tile;
@@ -307,8 +290,6 @@ static void run_joint(const struct walk *walk, const struct place *place, int64_
 	char *out = output_at(walk, place) + group_offset(pass, group);
 
 	set_slice(walk, 0, group, &tile);
-	tile.adds = pass->adds;
-	tile.add = add;
 	tile.tap = pass->inner;
 	tile.taps = pass->taps;
 	tile.in = (uintptr_t)in;
@@ -325,22 +306,22 @@ static void run_joint(const struct walk *walk, const struct place *place, int64_
 	}
 }
 
-static void sum_joint(const struct walk *walk, struct place from, struct hl_axes size, int64_t add)
+static void sum_joint(const struct hl_pass_walk *walk, const struct hl_pass_box *box)
 {
 	const struct hl_pass *pass = walk->pass;
 	int64_t step = pass->axis[1].step * pass->copy_places * pass->in_bytes;
 
-	for (int64_t d = 0; d < size.d; d++) {
-		struct place place = from;
+	for (int64_t d = 0; d < box->size.d; d++) {
+		struct hl_pass_place place = box->from;
 		place.at[0] += d;
-		copy_rows(walk, &place, size.h);
-		for (int64_t h = 0; h < size.h; h++, place.at[1]++)
+		copy_rows(walk, &place, box->size.h);
+		for (int64_t h = 0; h < box->size.h; h++, place.at[1]++)
 			for (int64_t group = 0; group < pass->groups; group++)
-				run_joint(walk, &place, group, walk->rows + h * step, add);
+				run_joint(walk, &place, group, walk->rows + h * step);
 	}
 }
 
-static void sum_box(struct walk walk, struct place from, struct hl_axes size)
+static void sum_rows(struct hl_pass_walk walk, const struct hl_pass_box *box)
 {
 	const struct hl_pass *pass = walk.pass;
 	uintptr_t out = walk.out;
@@ -350,13 +331,20 @@ static void sum_box(struct walk walk, struct place from, struct hl_axes size)
 		walk.out = out + (uintptr_t)group_offset(pass, group);
 		for (int64_t slice = 0; slice < pass->slices; slice++) {
 			set_slice(&walk, slice, group, &tile);
-			for (int64_t d = 0; d < size.d; d++)
-				for (int64_t h = 0; h < size.h; h++) {
-					struct place place = {from.image, {from.at[0] + d, from.at[1] + h, 0}};
-					run_line(&walk, &place, pass->axis[2].count, &tile);
-				}
+			for (int64_t row = 0; row < box->size.d * box->size.h; row++) {
+				struct hl_pass_place place = box->from;
+				place.at[0] += row / box->size.h;
+				place.at[1] += row % box->size.h;
+				run_line(&walk, &place, box->size.w, &tile);
+			}
 		}
 	}
+}
+
+static void sum_winograd(const struct hl_pass_walk *walk, const struct hl_pass_box *box)
+{
+	for (int64_t i = 0; i < hl_winograd_chunks(walk->pass, box); i++)
+		hl_winograd_run(walk, box, i, 0, walk->pass->groups);
 }
 
 static void clip(int64_t at, int64_t size, int64_t limit, int64_t *from, int64_t *count)
@@ -370,66 +358,101 @@ static int64_t row_strips(const struct hl_pass *pass)
 	return hl_divide_up(pass->pooled.h, pass->strip);
 }
 
-static void run_box(struct walk walk, int64_t task, int64_t add, char *out)
+static void run_box(struct hl_pass_walk walk, int64_t task)
 {
 	const struct hl_pass *pass = walk.pass;
 	const struct hl_axes *size = &pass->window.size, *stride = &pass->window.stride, *pad = &pass->window.pad;
-	int64_t strips = row_strips(pass), plane = task / strips, d = plane % pass->pooled.d,
-	        h = task % strips * pass->strip;
-	int64_t left = pass->pooled.h - h, rows = left < pass->strip ? left : pass->strip;
-	struct place from = {.image = plane / pass->pooled.d};
-	struct hl_axes box;
+	int64_t strips = row_strips(pass), plane = task / strips;
+	struct hl_pass_pool pool = {.box = walk.box,
+	                            .image = plane / pass->pooled.d,
+	                            .d = plane % pass->pooled.d,
+	                            .h = task % strips * pass->strip,
+	                            .out = (char *)walk.out};
+	struct hl_pass_box box = {.from = {.image = pool.image}, .images = 1, .size = {.w = pass->axis[2].count}};
 
-	clip(d * stride->d - pad->d, size->d, pass->axis[0].count, &from.at[0], &box.d);
-	clip(h * stride->h - pad->h, (rows - 1) * stride->h + size->h, pass->axis[1].count, &from.at[1], &box.h);
+	pool.rows = pass->pooled.h - pool.h < pass->strip ? pass->pooled.h - pool.h : pass->strip;
+	clip(pool.d * stride->d - pad->d, size->d, pass->axis[0].count, &box.from.at[0], &box.size.d);
+	clip(pool.h * stride->h - pad->h, (pool.rows - 1) * stride->h + size->h, pass->axis[1].count, &box.from.at[1],
+	     &box.size.h);
+	pool.from = (struct hl_axes){box.from.at[0], box.from.at[1], 0};
 	if (pass->pools)
-		walk.out =
-		    (uintptr_t)walk.box - (uintptr_t)(from.at[0] * pass->out.axis[0] + from.at[1] * pass->out.axis[1]);
-	if (pass->joint)
-		sum_joint(&walk, from, box, add);
+		walk.out = (uintptr_t)walk.box -
+		           (uintptr_t)(pool.from.d * pass->out.axis[0] + pool.from.h * pass->out.axis[1]);
+	if (pass->winograd)
+		sum_winograd(&walk, &box);
+	else if (pass->joint)
+		sum_joint(&walk, &box);
 	else
-		sum_box(walk, from, box);
+		sum_rows(walk, &box);
 	if (pass->pools)
-		hl_pass_pool(pass, &(struct hl_pass_pool){.box = walk.box,
-		                                          .from = {from.at[0], from.at[1], 0},
-		                                          .image = from.image,
-		                                          .d = d,
-		                                          .h = h,
-		                                          .rows = rows,
-		                                          .out = out});
+		hl_pass_pool(pass, &pool);
 }
 
 /* ---- the whole ---- */
 
+static struct hl_pass_box whole(const struct hl_pass *pass)
+{
+	return (struct hl_pass_box){.images = pass->images,
+	                            .size = {pass->axis[0].count, pass->axis[1].count, pass->axis[2].count}};
+}
+
+static int64_t count_tasks(const struct hl_pass *pass)
+{
+	struct hl_pass_box all = whole(pass);
+
+	if (pass->joint || pass->pools)
+		return pass->images * pass->pooled.d * row_strips(pass);
+	if (pass->winograd)
+		return hl_winograd_chunks(pass, &all) * pass->parts;
+	return hl_divide_up(hl_pass_places(pass), pass->strip) * (pass->taps > 0 ? pass->groups : 1);
+}
+
+static void run_chunk(const struct hl_pass_walk *walk, int64_t task)
+{
+	const struct hl_pass *pass = walk->pass;
+	struct hl_pass_box all = whole(pass);
+	int64_t part = task % pass->parts;
+
+	hl_winograd_run(walk, &all, task / pass->parts, pass->groups * part / pass->parts,
+	                pass->groups * (part + 1) / pass->parts);
+}
+
+static void run_task(const struct hl_pass_walk *walk, int64_t task)
+{
+	const struct hl_pass *pass = walk->pass;
+	int64_t strips = hl_divide_up(hl_pass_places(pass), pass->strip);
+
+	if (pass->joint || pass->pools)
+		run_box(*walk, task);
+	else if (pass->winograd)
+		run_chunk(walk, task);
+	else if (pass->taps == 0)
+		clear_strip(walk, task);
+	else if (pass->groups_first)
+		run_strip(*walk, task / strips, task % strips);
+	else
+		run_strip(*walk, task % pass->groups, task / pass->groups);
+}
+
 void hl_pass_run(const struct hl_pass *pass, const void *in, const void *add, void *out, void *scratch)
 {
-	bool boxes = pass->joint || pass->pools;
-	int64_t strips = boxes ? 0 : hl_divide_up(hl_pass_places(pass), pass->strip);
-	int64_t tasks =
-	    boxes ? pass->images * pass->pooled.d * row_strips(pass) : strips * (pass->taps > 0 ? pass->groups : 1);
-	int64_t distance = add ? (int64_t)((uintptr_t)add - (uintptr_t)out) : 0;
+	int64_t tasks = count_tasks(pass);
 	struct hl_pass_scratch bytes = hl_pass_scratch(pass);
 	size_t each = bytes.taps + bytes.rows + bytes.sums + bytes.box;
 
 #pragma omp parallel num_threads(pass->threads)
 	{
 		char *own = (char *)scratch + each * (size_t)omp_get_thread_num();
-		struct walk walk = {.pass = pass,
-		                    .in = (uintptr_t)in,
-		                    .out = (uintptr_t)out,
-		                    .tap = (struct hl_tap *)(void *)own,
-		                    .rows = own + bytes.taps,
-		                    .sums = (float *)(void *)(own + bytes.taps + bytes.rows),
-		                    .box = own + bytes.taps + bytes.rows + bytes.sums};
+		struct hl_pass_walk walk = {.pass = pass,
+		                            .in = (uintptr_t)in,
+		                            .out = (uintptr_t)out,
+		                            .add = add ? (int64_t)((uintptr_t)add - (uintptr_t)out) : 0,
+		                            .tap = (struct hl_tap *)(void *)own,
+		                            .rows = own + bytes.taps,
+		                            .sums = (float *)(void *)(own + bytes.taps + bytes.rows),
+		                            .box = own + bytes.taps + bytes.rows + bytes.sums};
 #pragma omp for schedule(static)
 		for (int64_t task = 0; task < tasks; task++)
-			if (boxes)
-				run_box(walk, task, distance, out);
-			else if (pass->taps == 0)
-				clear_strip(&walk, task);
-			else if (pass->groups_first)
-				run_strip(walk, task / strips, task % strips, distance);
-			else
-				run_strip(walk, task % pass->groups, task / pass->groups, distance);
+			run_task(&walk, task);
 	}
 }

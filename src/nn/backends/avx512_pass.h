@@ -36,6 +36,7 @@ struct hl_pass {
 	bool pools;                    /* the largest of each window is kept, after that; not with adds */
 	struct hl_window window;
 	struct hl_shape pooled;
+	bool repacked; /* weights change with every run */
 
 	/* set by hl_pass_plan */
 	size_t scratch;
@@ -43,21 +44,25 @@ struct hl_pass {
 	struct hl_pass_view in, out; /* out: of the sums; pools: in a thread's box */
 	/* Few channels: those of neighbouring taps of a row are one run, read from a copy with zeros around. */
 	bool joint;
-	int64_t copy_rows, copy_places; /* of a copied plane */
-	int64_t taps;                   /* that a tile goes through */
-	int64_t run;                    /* input channels of a tap, times the taps of a joint run */
-	int64_t units;                  /* 32-bit units of a run that are summed at once */
-	int64_t slices;                 /* of so many units, in a run */
-	int64_t groups;                 /* of blocks of output channels */
-	bool by_rows;                   /* tiles end where rows do */
-	bool groups_first;              /* a thread keeps a group's weights rather than a strip's inputs */
-	int64_t strip;                  /* places of a task */
-	struct hl_axes box;             /* joint, pools: places of a task, pools: before pooling; whole rows */
-	int64_t from[3], to[3];         /* the places of each axis that see no padding */
-	struct hl_tap *inner;           /* taps of a tile that sees none, in bytes from its first place */
-	char *weights;                  /* packed: group, slice, tap, unit, block, lane, channel of the unit */
-	float *bias;                    /* to whole blocks */
-	char *zeros;                    /* a run of them */
+	int64_t copy_rows, copy_places;    /* of a copied plane */
+	bool winograd;                     /* summed as in avx512_winograd.c */
+	int64_t chunk_tiles, chunk_planes; /* of its tiles, that are summed together */
+	int64_t parts;                     /* of the groups, tasks of their own */
+	size_t winograd_bytes;             /* of a thread's scratch */
+	int64_t taps;                      /* that a tile goes through */
+	int64_t run;                       /* input channels of a tap, times the taps of a joint run */
+	int64_t units;                     /* 32-bit units of a run that are summed at once */
+	int64_t slices;                    /* of so many units, in a run */
+	int64_t groups;                    /* of blocks of output channels */
+	bool by_rows;                      /* tiles end where rows do */
+	bool groups_first;                 /* a thread keeps a group's weights rather than a strip's inputs */
+	int64_t strip;                     /* places of a task */
+	struct hl_axes box;                /* joint, pools: places of a task, pools: before pooling; whole rows */
+	int64_t from[3], to[3];            /* the places of each axis that see no padding */
+	struct hl_tap *inner;              /* taps of a tile that sees none, in bytes from its first place */
+	char *weights;                     /* packed: group, slice, tap, unit, block, lane, channel of the unit */
+	float *bias;                       /* to whole blocks */
+	char *zeros;                       /* a run of them */
 	size_t weights_bytes;
 };
 

@@ -2,6 +2,7 @@
 #include "base/cpu.h"
 #include "base/memory.h"
 #include "nn/backends/avx512_private.h"
+#include <stdlib.h>
 
 #define AXIS_MAX (INT64_C(1) << 30)        /* places are compared as 32-bit numbers */
 #define WEIGHTS_MAX (INT64_C(1) << 27)     /* floats of an output channel: sixteen of them are gathered at once */
@@ -95,6 +96,9 @@ static int64_t choose_rows(const struct hl_pass *pass)
 	if (size->h > stride->h)
 		least = OVERLAP_ROWS;
 	rows = rows < least ? least : rows;
+	/* Tiles of four rows. */
+	if (pass->winograd)
+		rows = hl_divide_up(rows * stride->h, 4) * 4 / stride->h;
 	rows = rows < results ? rows : results;
 	return hl_divide_up(results, hl_divide_up(results, rows));
 }
@@ -156,7 +160,9 @@ struct hl_pass_scratch hl_pass_scratch(const struct hl_pass *pass)
 
 	if (pass->joint)
 		bytes.rows = align((size_t)(pass->axis[0].taps * pass->copy_rows * pass->copy_places * pass->in_bytes));
-	if (pass->slices > 1)
+	if (pass->winograd)
+		bytes.sums = pass->winograd_bytes;
+	else if (pass->slices > 1)
 		bytes.sums = (size_t)(places * HL_TILE_BLOCKS * HL_TILE_LANES) * sizeof(float);
 	if (pass->pools)
 		bytes.box = align((size_t)(places * pass->out_bytes));
@@ -195,12 +201,20 @@ static bool countable(const struct hl_pass *pass)
 	return pass->weight_out <= WEIGHTS_MAX;
 }
 
+/* A run, or a tile's bias. */
+static size_t zeros_bytes(const struct hl_pass *pass)
+{
+	size_t run = (size_t)(pass->run * hl_pass_size(pass)), bias = HL_TILE_BLOCKS * HL_TILE_LANES * sizeof(float);
+
+	return run > bias ? run : bias;
+}
+
 static enum hilum_status take_memory(struct hl_pass *pass, struct hilum_error *error)
 {
 	pass->inner = hl_block_alloc((size_t)(pass->taps + 1) * sizeof *pass->inner);
 	pass->weights = hl_block_alloc(pass->weights_bytes + 1);
 	pass->bias = hl_block_alloc((size_t)(hl_pass_blocks(pass) * HL_TILE_LANES) * sizeof *pass->bias);
-	pass->zeros = hl_block_alloc((size_t)(pass->run * hl_pass_size(pass)));
+	pass->zeros = hl_block_alloc(zeros_bytes(pass));
 	if (!pass->inner || !pass->weights || !pass->bias || !pass->zeros)
 		return hl_fail_memory(error, pass->weights_bytes, "a convolution's weights");
 	return HILUM_OK;
@@ -227,7 +241,9 @@ enum hilum_status hl_pass_plan(struct hl_pass *pass, struct hilum_error *error)
 	pass->run = pass->inputs * (pass->joint ? a[2].taps : 1);
 	pass->in_bytes = pass->inputs * hl_pass_size(pass);
 	pass->out_bytes = pass->outputs * hl_pass_size(pass);
-	choose_slices(pass);
+	pass->winograd = !pass->joint && hl_winograd_plan(pass);
+	if (!pass->winograd)
+		choose_slices(pass);
 	if (pass->joint || pass->pools)
 		choose_box(pass);
 	else
@@ -236,7 +252,7 @@ enum hilum_status hl_pass_plan(struct hl_pass *pass, struct hilum_error *error)
 	bytes = hl_pass_scratch(pass);
 	pass->scratch = (bytes.taps + bytes.rows + bytes.sums + bytes.box) * (size_t)pass->threads;
 	status = take_memory(pass, error);
-	if (!status)
+	if (!status && !pass->winograd)
 		fill_inner(pass);
 	return status;
 }
@@ -250,5 +266,5 @@ void hl_pass_free(struct hl_pass *pass)
 	if (pass->bias)
 		hl_block_free(pass->bias, (size_t)(hl_pass_blocks(pass) * HL_TILE_LANES) * sizeof *pass->bias);
 	if (pass->zeros)
-		hl_block_free(pass->zeros, (size_t)(pass->run * hl_pass_size(pass)));
+		hl_block_free(pass->zeros, zeros_bytes(pass));
 }

@@ -1,37 +1,20 @@
 /* Max pooling of what a pass has summed, while it is in cache. */
+#include "nn/backends/avx512_lanes.h"
 #include "nn/backends/avx512_private.h"
-#include <immintrin.h>
 
-#define INLINE HL_AVX512 static inline __attribute__((always_inline))
-
-INLINE __m512 load(const enum hl_type type, const char *in, __mmask16 mask)
-{
-	if (type == HL_BF16)
-		return _mm512_castsi512_ps(
-		    _mm512_slli_epi32(_mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(mask, in)), 16));
-	return _mm512_maskz_loadu_ps(mask, in);
-}
-
-INLINE void store(const enum hl_type type, char *out, __m512 value, __mmask16 mask)
-{
-	if (type == HL_BF16)
-		_mm256_mask_storeu_epi16(out, mask,
-		                         _mm512_cvtepi32_epi16(_mm512_srli_epi32(_mm512_castps_si512(value), 16)));
-	else
-		_mm512_mask_storeu_ps(out, mask, value);
-}
+#define INLINE HL_AVX512_INLINE
 
 /* The largest of a window that begins at in, of so many planes, rows and places, for some of the channels. NaN wins. */
 INLINE __m512 window(const enum hl_type type, const struct hl_pass *pass, const char *in, struct hl_axes size,
                      __mmask16 mask)
 {
-	__m512 best = load(type, in, mask);
+	__m512 best = hl_lanes_load(type, in, mask);
 
 	for (int64_t d = 0; d < size.d; d++)
 		for (int64_t h = 0; h < size.h; h++) {
 			const char *at = in + d * pass->out.axis[0] + h * pass->out.axis[1];
 			for (int64_t w = 0; w < size.w; w++, at += pass->out.axis[2]) {
-				__m512 value = load(type, at, mask);
+				__m512 value = hl_lanes_load(type, at, mask);
 				__mmask16 nan = _mm512_cmp_ps_mask(value, value, _CMP_UNORD_Q);
 				/* Of two numbers of which one is NaN, the second. */
 				best = _mm512_mask_mov_ps(_mm512_max_ps(value, best), nan, value);
@@ -57,10 +40,9 @@ INLINE void pool_rows(const enum hl_type type, const struct hl_pass *pass, const
 			                 (span.from.h - pool->from.h) * pass->out.axis[1] +
 			                 span.from.w * pass->out.axis[2];
 			for (int64_t c = 0; c < pass->outputs; c += HL_TILE_LANES) {
-				int64_t left = pass->outputs - c;
-				__mmask16 mask =
-				    left < HL_TILE_LANES ? (__mmask16)((1U << left) - 1) : (__mmask16)0xffff;
-				store(type, out + c * bytes, window(type, pass, in + c * bytes, size, mask), mask);
+				__mmask16 mask = hl_lanes_mask(pass->outputs, c);
+				hl_lanes_store(type, out + c * bytes, window(type, pass, in + c * bytes, size, mask),
+				               mask, false);
 			}
 		}
 	}

@@ -52,6 +52,33 @@ struct hl_pass_scratch {
 };
 struct hl_pass_scratch hl_pass_scratch(const struct hl_pass *pass);
 
+struct hl_pass_place {
+	int64_t image, at[3];
+};
+
+/* What one thread works with. Addresses are of the first place of the grid, which may lie outside of a box. */
+struct hl_pass_walk {
+	const struct hl_pass *pass;
+	uintptr_t in, out;
+	int64_t add; /* bytes from there to what is added */
+	struct hl_tap *tap;
+	char *rows, *box;
+	float *sums;
+};
+
+static inline uintptr_t hl_pass_at(const struct hl_pass_view *view, uintptr_t base, const struct hl_pass_place *place)
+{
+	return base + (uintptr_t)(view->first + place->image * view->image + place->at[0] * view->axis[0] +
+	                          place->at[1] * view->axis[1] + place->at[2] * view->axis[2]);
+}
+
+/* The places of planes and rows from a place on, over their whole width. */
+struct hl_pass_box {
+	struct hl_pass_place from;
+	int64_t images;
+	struct hl_axes size;
+};
+
 /* The largest of each window of a thread's box, for pooled rows from at on of plane d; box begins at the place from. */
 struct hl_pass_pool {
 	const char *box;
@@ -60,4 +87,12 @@ struct hl_pass_pool {
 	char *out; /* the whole tensor */
 };
 void hl_pass_pool(const struct hl_pass *pass, const struct hl_pass_pool *pool);
+
+/* Winograd's way (avx512_winograd.c). False: it does not suit or not pay. */
+bool hl_winograd_plan(struct hl_pass *pass);
+void hl_winograd_pack(struct hl_pass *pass, const float *weight, const float *scale);
+/* A box's work is cut into so many chunks; each is run for groups from to to of output channels. */
+int64_t hl_winograd_chunks(const struct hl_pass *pass, const struct hl_pass_box *box);
+void hl_winograd_run(const struct hl_pass_walk *walk, const struct hl_pass_box *box, int64_t chunk, int64_t group_from,
+                     int64_t group_to);
 #endif

@@ -1,8 +1,7 @@
-#include "nn/backends/avx512_tile.h"
-#include <immintrin.h>
+#include "nn/backends/avx512_lanes.h"
 #include <string.h>
 
-#define INLINE HL_AVX512 static inline __attribute__((always_inline))
+#define INLINE HL_AVX512_INLINE
 
 typedef __m512 sums[HL_TILE_PLACES][HL_TILE_BLOCKS];
 
@@ -59,36 +58,6 @@ INLINE void add_tap(const enum hl_type type, const int places, const int blocks,
 		add_unit(type, places, blocks, true, x, place, w, sum);
 }
 
-INLINE void store(const enum hl_type type, char *out, __m512 value, __mmask16 mask, const bool whole)
-{
-	if (type == HL_BF16 && whole)
-		_mm256_storeu_si256((__m256i *)(void *)out, (__m256i)_mm512_cvtneps_pbh(value));
-	else if (type == HL_BF16)
-		_mm256_mask_storeu_epi16(out, mask, (__m256i)_mm512_cvtneps_pbh(value));
-	else if (whole)
-		_mm512_storeu_ps(out, value);
-	else
-		_mm512_mask_storeu_ps(out, mask, value);
-}
-
-INLINE __m512 load(const enum hl_type type, const char *in, __mmask16 mask)
-{
-	if (type == HL_BF16)
-		return _mm512_castsi512_ps(
-		    _mm512_slli_epi32(_mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(mask, in)), 16));
-	return _mm512_maskz_loadu_ps(mask, in);
-}
-
-/* Below zero: zero or slope times as much. NaN passes, as in PyTorch. */
-INLINE __m512 rectify(__m512 value, enum hl_tile_end end, __m512 slope)
-{
-	__mmask16 negative = _mm512_cmp_ps_mask(value, _mm512_setzero_ps(), _CMP_LT_OQ);
-
-	if (end == HL_TILE_LEAKY)
-		return _mm512_mask_mul_ps(value, negative, value, slope);
-	return _mm512_mask_mov_ps(value, negative, _mm512_setzero_ps());
-}
-
 /* The sums of one place become its output channels. */
 INLINE void finish(const enum hl_type type, const int blocks, const struct hl_tile *t, const __m512 *sum, char *out)
 {
@@ -99,10 +68,10 @@ INLINE void finish(const enum hl_type type, const int blocks, const struct hl_ti
 		__mmask16 mask = j + 1 < blocks ? (__mmask16)0xffff : t->mask;
 		__m512 value = _mm512_add_ps(sum[j], _mm512_loadu_ps(t->bias + j * HL_TILE_LANES));
 		if (t->adds)
-			value = _mm512_add_ps(value, load(type, out + t->add + j * bytes, mask));
+			value = _mm512_add_ps(value, hl_lanes_load(type, out + t->add + j * bytes, mask));
 		if (t->end != HL_TILE_PLAIN)
-			value = rectify(value, t->end, _mm512_set1_ps(t->slope));
-		store(type, out + j * bytes, value, mask, j + 1 < blocks);
+			value = hl_lanes_rectify(value, t->end, _mm512_set1_ps(t->slope));
+		hl_lanes_store(type, out + j * bytes, value, mask, j + 1 < blocks);
 	}
 }
 

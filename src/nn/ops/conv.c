@@ -349,7 +349,7 @@ const struct hl_op hl_op_conv = {
             "1x6x5x5x2 filters=3 size=2 dilation=2x1x3 stride=1x2x1 pad=1", "1x1x3x3x2 filters=2 size=3",
             "1x1x12x10x32 filters=24 size=3 pad=1 stride=2",
             /* the ends of vectors and tiles of places and channels, and more padding than needed */
-            "1x1x5x23x33 filters=72 size=3 pad=1 bias=false", "1x1x4x19x3 filters=64 size=5 pad=4",
+            "1x1x5x23x33 filters=40 size=3 pad=1 bias=false", "1x1x4x19x3 filters=72 size=5 pad=4",
             "2x1x3x4x72 filters=33 size=3 pad=2 stride=2", "1x3x4x5x5 filters=20 size=3 dilation=1x2x2 pad=1x2x3",
             NULL},
 };
