@@ -355,7 +355,8 @@ HILUM_API enum hilum_status hilum_comparison_print(const struct hilum_comparison
 /* ---- calibration ---------------------------------------------------------------------------------------------- */
 
 enum hilum_calibration {
-	HILUM_CALIBRATION_AUTO, /* the one below with the least log loss on cases whose group took no part in its fit */
+	HILUM_CALIBRATION_AUTO, /* the first below that no later one clearly beats in log loss, on cases whose group
+	                           took no part in its fit */
 	HILUM_CALIBRATION_NONE,
 	HILUM_CALIBRATION_TEMPERATURE,
 	HILUM_CALIBRATION_PLATT,

@@ -24,8 +24,8 @@ static const char *const methods[] = {"auto", "none", "temperature", "platt", "i
 
 const struct hilum_option hilum_calibrate_option_table[] = {
     OPTION(method, CHOICE, .choices = methods, .initial = "auto",
-           .help = "map of the probabilities; auto takes the one with the least log loss in cross-validation by group; "
-                   "none removes it"),
+           .help = "map of the probabilities; auto: the simplest that no other clearly beats in log loss, in "
+                   "cross-validation by group; none removes it"),
     OPTION(conformal, REAL, .minimum = 0, .maximum = 0.5, .initial = "0", .value = "SHARE",
            .help = "also find the borders of low, uncertain and high, such that of each class at most this share is "
                    "called the other; 0: none"),
@@ -54,17 +54,6 @@ struct fit {
 
 /* ---- fitting ---- */
 
-static int choose(const struct hilum_calibrate_options *options, const double loss[HL_MAP_KINDS])
-{
-	int best = HL_MAP_NONE;
-	if (options->method != HILUM_CALIBRATION_AUTO)
-		return options->method - HILUM_CALIBRATION_NONE;
-	for (int kind = HL_MAP_NONE; kind < HL_MAP_KINDS; kind++)
-		if (loss[kind] < loss[best])
-			best = kind;
-	return best;
-}
-
 static void count_zones(const struct fit *fit, struct hilum_calibrate_result *out)
 {
 	double *share[] = {[HILUM_ZONE_LOW] = &out->share_low,
@@ -78,13 +67,15 @@ static enum hilum_status fit_all(struct fit *fit, const struct hilum_calibrate_o
                                  struct hilum_calibrate_result *out, struct hilum_error *error)
 {
 	double loss[HL_MAP_KINDS];
+	enum hl_map_kind kind;
 	size_t used[2] = {0, 0};
 	uint64_t seed = (uint64_t)options->seed;
-	enum hilum_status status = hl_calibration_try(fit->table, &fit->counting, seed, loss, error);
+	enum hilum_status status = hl_calibration_try(fit->table, &fit->counting, seed, loss, &kind, error);
 	if (status)
 		return status;
-	int kind = choose(options, loss);
-	status = hl_calibration_fit(fit->table, (enum hl_map_kind)kind, NULL, &fit->calibration, error);
+	if (options->method != HILUM_CALIBRATION_AUTO)
+		kind = (enum hl_map_kind)(options->method - HILUM_CALIBRATION_NONE);
+	status = hl_calibration_fit(fit->table, kind, NULL, &fit->calibration, error);
 	if (!status && options->conformal > 0)
 		status = hl_conformal_fit(fit->table, &fit->counting, options->conformal, seed, &fit->calibration, used,
 		                          error);
@@ -92,7 +83,7 @@ static enum hilum_status fit_all(struct fit *fit, const struct hilum_calibrate_o
 		return status;
 	out->cases = fit->table->n;
 	out->groups = fit->table->group ? fit->counting.groups : 0;
-	out->method = kind + HILUM_CALIBRATION_NONE;
+	out->method = (int)kind + HILUM_CALIBRATION_NONE;
 	out->slope = fit->calibration.slope;
 	out->intercept = fit->calibration.intercept;
 	out->points = fit->calibration.knots;

@@ -2,13 +2,16 @@
 #include "base/memory.h"
 #include "base/random.h"
 #include "eval/calibration.h"
+#include "eval/distribution.h"
 
 #include <float.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define FOLDS 5
+#define FOLDS 5U
+#define ISOTONIC_CASES 1000
+#define ISOTONIC_GROUPS 100
 
 static size_t count_used(const struct hl_table *table, const uint8_t *use, int32_t label)
 {
@@ -194,54 +197,95 @@ static double mapped_loss(const struct hl_table *table, const struct hl_calibrat
 	return -hl_table_log(&one, 0);
 }
 
-/* Fits on all folds but one and adds the losses of that one. A fold whose rest cannot be fitted makes the sum NaN. */
+/* Fits on all folds but one and notes the losses of that one's cases: NaN where the rest cannot be fitted. */
 static enum hilum_status try_fold(const struct hl_table *table, const uint32_t *fold_of, const uint32_t *group,
-                                  uint32_t fold, uint8_t *use, double sum[HL_MAP_KINDS], struct hilum_error *error)
+                                  uint32_t fold, uint8_t *use, double (*loss)[HL_MAP_KINDS], struct hilum_error *error)
 {
 	for (size_t i = 0; i < table->n; i++)
 		use[i] = fold_of[group[i]] != fold;
 	for (int kind = HL_MAP_NONE; kind < HL_MAP_KINDS; kind++) {
-		struct hl_calibration calibration;
+		struct hl_calibration calibration = {0};
 		struct hilum_error unfit;
 		enum hilum_status status = hl_calibration_fit(table, (enum hl_map_kind)kind, use, &calibration, &unfit);
 		if (status == HILUM_ERROR_MEMORY)
 			return hl_fail(error, status, "%s", unfit.message);
-		if (status) {
-			sum[kind] = (double)NAN;
-			continue;
-		}
 		for (size_t i = 0; i < table->n; i++)
-			sum[kind] += use[i] ? 0 : mapped_loss(table, &calibration, i);
+			if (!use[i])
+				loss[i][kind] = status ? (double)NAN : mapped_loss(table, &calibration, i);
 		hl_calibration_free(&calibration);
 	}
 	return HILUM_OK;
 }
 
-enum hilum_status hl_calibration_try(const struct hl_table *table, const struct hl_counting *counting, uint64_t seed,
-                                     double loss[HL_MAP_KINDS], struct hilum_error *error)
+/* Whether kind b has a lower mean loss than a, significantly so: 95 %, over groups (a ratio, for their sizes differ).
+ */
+static bool is_better(const struct hl_counting *counting, double (*loss)[HL_MAP_KINDS], int a, int b, double *of_group)
 {
-	uint32_t groups = (uint32_t)counting->groups, folds = groups < FOLDS ? groups : FOLDS;
-	uint32_t *order = hl_alloc(groups, sizeof(*order)), *fold_of = hl_alloc(groups, sizeof(*fold_of));
-	uint8_t *use = hl_alloc(table->n, 1);
-	double sum[HL_MAP_KINDS] = {0};
-	enum hilum_status status = HILUM_OK;
-	if (!order || !fold_of || !use) {
-		status = hl_fail_memory(error, groups * 2 * sizeof(*order), "folds");
-		goto out;
+	double gain = 0, square = 0, n = (double)counting->n, groups = (double)counting->groups;
+	memset(of_group, 0, counting->groups * sizeof(*of_group));
+	for (size_t i = 0; i < counting->n; i++)
+		gain += (loss[i][a] - loss[i][b]) / n;
+	for (size_t i = 0; i < counting->n; i++)
+		of_group[counting->group[i]] += loss[i][a] - loss[i][b] - gain;
+	for (size_t g = 0; g < counting->groups; g++)
+		square += of_group[g] * of_group[g];
+	if (counting->groups < 2)
+		return false;
+	double error = sqrt(square * groups / (groups - 1)) / n;
+	return gain > hl_student_quantile(0.975, groups - 1) * error;
+}
+
+static enum hl_map_kind choose(const struct hl_counting *counting, double (*loss)[HL_MAP_KINDS], double *of_group)
+{
+	int best = HL_MAP_NONE;
+	for (int kind = HL_MAP_TEMPERATURE; kind < HL_MAP_KINDS; kind++) {
+		bool enough =
+		    kind != HL_MAP_ISOTONIC || (counting->n >= ISOTONIC_CASES && counting->groups >= ISOTONIC_GROUPS);
+		if (enough && is_better(counting, loss, best, kind, of_group))
+			best = kind;
 	}
+	return (enum hl_map_kind)best;
+}
+
+static void draw_folds(uint64_t seed, uint32_t groups, uint32_t *order, uint32_t *fold_of)
+{
 	struct hl_random random = hl_random_stream(seed, 1, 0, HL_RANDOM_BOOTSTRAP);
 	for (uint32_t g = 0; g < groups; g++)
 		order[g] = g;
 	hl_random_shuffle(&random, order, groups);
 	for (uint32_t g = 0; g < groups; g++)
-		fold_of[order[g]] = g % folds;
-	for (uint32_t fold = 0; fold < folds && !status; fold++)
-		status = try_fold(table, fold_of, counting->group, fold, use, sum, error);
-	for (int kind = 0; kind < HL_MAP_KINDS && !status; kind++)
-		loss[kind] = sum[kind] / (double)table->n;
+		fold_of[order[g]] = g % FOLDS;
+}
+
+enum hilum_status hl_calibration_try(const struct hl_table *table, const struct hl_counting *counting, uint64_t seed,
+                                     double mean[HL_MAP_KINDS], enum hl_map_kind *best, struct hilum_error *error)
+{
+	uint32_t groups = (uint32_t)counting->groups;
+	uint32_t *order = hl_alloc(groups, sizeof(*order)), *fold_of = hl_alloc(groups, sizeof(*fold_of));
+	double(*loss)[HL_MAP_KINDS] = hl_alloc(table->n, sizeof(*loss)),
+	*of_group = hl_alloc(groups, sizeof(*of_group));
+	uint8_t *use = hl_alloc(table->n, 1);
+	enum hilum_status status = HILUM_OK;
+	if (!order || !fold_of || !loss || !of_group || !use) {
+		status = hl_fail_memory(error, table->n * sizeof(*loss), "folds");
+		goto out;
+	}
+	draw_folds(seed, groups, order, fold_of);
+	for (uint32_t fold = 0; fold < FOLDS && fold < groups && !status; fold++)
+		status = try_fold(table, fold_of, counting->group, fold, use, loss, error);
+	if (status)
+		goto out;
+	*best = choose(counting, loss, of_group);
+	for (int kind = 0; kind < HL_MAP_KINDS; kind++) {
+		mean[kind] = 0;
+		for (size_t i = 0; i < table->n; i++)
+			mean[kind] += loss[i][kind] / (double)table->n;
+	}
 out:
 	hl_free(order);
 	hl_free(fold_of);
+	hl_free(loss);
+	hl_free(of_group);
 	hl_free(use);
 	return status;
 }

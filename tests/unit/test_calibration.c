@@ -166,6 +166,7 @@ static void found_again(void **state)
 	static struct simulated table;
 	static const struct hl_calibration nothing;
 	double loss[HL_MAP_KINDS];
+	enum hl_map_kind best;
 	struct hl_counting counting;
 	(void)state;
 	/* Twice too sure. */
@@ -180,9 +181,10 @@ static void found_again(void **state)
 	WITHIN(calibration.intercept, -0.8, 0.04);
 	assert_true(error_of(&table, &nothing) > 0.1 && error_of(&table, &calibration) < 0.005);
 	assert_int_equal(hl_counting_create(&table.table, false, &counting, NULL), HILUM_OK);
-	assert_int_equal(hl_calibration_try(&table.table, &counting, 1, loss, NULL), HILUM_OK);
+	assert_int_equal(hl_calibration_try(&table.table, &counting, 1, loss, &best, NULL), HILUM_OK);
 	assert_true(loss[HL_MAP_PLATT] < loss[HL_MAP_TEMPERATURE] && loss[HL_MAP_TEMPERATURE] < loss[HL_MAP_NONE]);
 	assert_true(loss[HL_MAP_PLATT] < loss[HL_MAP_ISOTONIC]);
+	assert_int_equal(best, HL_MAP_PLATT);
 	struct hl_reliability reliability;
 	assert_int_equal(hl_reliability_compute(&table.table, &counting, &reliability, NULL), HILUM_OK);
 	assert_true(reliability.slope_interval.low < 0.7 && reliability.slope_interval.high > 0.7);
@@ -194,8 +196,16 @@ static void found_again(void **state)
 	calibration = fitted(&table.table, HL_MAP_ISOTONIC);
 	assert_true(error_of(&table, &nothing) > 0.1 && error_of(&table, &calibration) < 0.02);
 	hl_calibration_free(&calibration);
+	assert_int_equal(hl_counting_create(&table.table, false, &counting, NULL), HILUM_OK);
+	assert_int_equal(hl_calibration_try(&table.table, &counting, 1, loss, &best, NULL), HILUM_OK);
+	assert_int_equal(best, HL_MAP_ISOTONIC);
+	hl_counting_free(&counting);
 	/* Right as it is. */
 	simulate(3, MANY, 1, 0, 1, &table);
+	assert_int_equal(hl_counting_create(&table.table, false, &counting, NULL), HILUM_OK);
+	assert_int_equal(hl_calibration_try(&table.table, &counting, 1, loss, &best, NULL), HILUM_OK);
+	assert_int_equal(best, HL_MAP_NONE);
+	hl_counting_free(&counting);
 	calibration = fitted(&table.table, HL_MAP_TEMPERATURE);
 	WITHIN(calibration.slope, 1, 0.03);
 }
@@ -240,6 +250,7 @@ static void unfit(void **state)
 	struct hl_counting counting;
 	struct hilum_error error;
 	double loss[HL_MAP_KINDS];
+	enum hl_map_kind best;
 	size_t used[2];
 	(void)state;
 	assert_int_equal(hl_calibration_fit(&table, HL_MAP_TEMPERATURE, NULL, &calibration, &error), HILUM_ERROR_DATA);
@@ -249,7 +260,7 @@ static void unfit(void **state)
 	assert_int_equal(hl_calibration_fit(&table, HL_MAP_PLATT, NULL, &calibration, &error), HILUM_ERROR_DATA);
 	assert_non_null(strstr(error.message, "does not rank"));
 	assert_int_equal(hl_counting_create(&table, false, &counting, NULL), HILUM_OK);
-	assert_int_equal(hl_calibration_try(&table, &counting, 1, loss, NULL), HILUM_OK);
+	assert_int_equal(hl_calibration_try(&table, &counting, 1, loss, &best, NULL), HILUM_OK);
 	assert_true(isnan(loss[HL_MAP_PLATT]) && loss[HL_MAP_NONE] > 0.69);
 	assert_int_equal(hl_conformal_fit(&table, &counting, 0, 1, &calibration, used, NULL), HILUM_ERROR_ARGUMENT);
 	/* Too few to exclude anything. */
@@ -384,6 +395,7 @@ static void without_memory(void **state)
 		struct hl_counting counting;
 		struct hl_reliability reliability;
 		double loss[HL_MAP_KINDS];
+		enum hl_map_kind best;
 		size_t used[2];
 		hl_memory_fail_after(i);
 		enum hilum_status status = hl_counting_create(&table.table, false, &counting, NULL);
@@ -391,7 +403,7 @@ static void without_memory(void **state)
 		if (!status)
 			status = hl_reliability_compute(&table.table, &counting, &reliability, NULL);
 		if (!status)
-			status = hl_calibration_try(&table.table, &counting, 1, loss, NULL);
+			status = hl_calibration_try(&table.table, &counting, 1, loss, &best, NULL);
 		if (!status)
 			status = hl_calibration_fit(&table.table, HL_MAP_ISOTONIC, NULL, &calibration, NULL);
 		if (!status)
