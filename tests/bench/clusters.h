@@ -7,6 +7,7 @@
 #define TESTS_CLUSTERS_H
 #include "base/memory.h"
 #include "base/random.h"
+#include "eval/calibration.h"
 #include "eval/confidence.h"
 #include "eval/distribution.h"
 
@@ -34,6 +35,9 @@ static const struct clusters clusters[] = {
     {"100 single cases, AUC 0.90", 100, SINGLE, BY_CASE, 1.8, 0, 0.3},
     {"200 unequal groups, labels by group, AUC 0.95", 200, UNEQUAL, BY_GROUP, 2.3, 0.6, 0.2},
 };
+
+/* What is looked at: the figures, and behind them those of calibration. */
+enum { SLOPE = HL_FIGURES, INTERCEPT, ROWS };
 
 struct simulated {
 	size_t n, capacity;
@@ -127,9 +131,17 @@ static void count_simulated(const struct simulated *table, const double *probabi
 		abort();
 }
 
+static struct hl_reliability find_reliability(const struct simulated *table, const struct hl_counting *counting)
+{
+	const struct hl_table whole = as_table(table, table->a);
+	struct hl_reliability reliability;
+	if (hl_reliability_compute(&whole, counting, &reliability, NULL))
+		abort();
+	return reliability;
+}
+
 /* The figures of model A, and how much they differ from B's, in so many groups that chance is small. */
-static void find_truth(const struct clusters *kind, uint32_t groups, double figure[HL_FIGURES],
-                       double difference[HL_FIGURES])
+static void find_truth(const struct clusters *kind, uint32_t groups, double figure[ROWS], double difference[HL_FIGURES])
 {
 	struct hl_random random = hl_random_stream(1, 0, 0, HL_RANDOM_TEST);
 	struct simulated table;
@@ -141,6 +153,9 @@ static void find_truth(const struct clusters *kind, uint32_t groups, double figu
 	hl_counting_figures(&b, NULL, difference, NULL, NULL);
 	for (int i = 0; i < HL_FIGURES; i++)
 		difference[i] = figure[i] - difference[i];
+	const struct hl_reliability reliability = find_reliability(&table, &a);
+	figure[SLOPE] = reliability.slope;
+	figure[INTERCEPT] = reliability.intercept;
 	hl_counting_free(&a);
 	hl_counting_free(&b);
 	simulated_free(&table);
@@ -148,7 +163,7 @@ static void find_truth(const struct clusters *kind, uint32_t groups, double figu
 
 /* The intervals of one simulated table, its groups seen or (single) not. False where it has one class only. */
 static bool find_intervals(const struct clusters *kind, uint32_t number, int64_t resamples, bool single,
-                           struct hl_interval figure[HL_FIGURES], struct hl_interval difference[HL_FIGURES])
+                           struct hl_interval figure[ROWS], struct hl_interval difference[HL_FIGURES])
 {
 	struct hl_random random = hl_random_stream(2, 0, number, HL_RANDOM_TEST);
 	const struct hl_resample_options options = {.resamples = resamples, .seed = number};
@@ -168,6 +183,9 @@ static bool find_intervals(const struct clusters *kind, uint32_t number, int64_t
 		hl_resamples_subtract(&first, &second);
 		if (hl_resamples_intervals(&first, difference, NULL))
 			abort();
+		const struct hl_reliability reliability = find_reliability(&table, &a);
+		figure[SLOPE] = reliability.slope_interval;
+		figure[INTERCEPT] = reliability.intercept_interval;
 	}
 	hl_resamples_free(&first);
 	hl_resamples_free(&second);
