@@ -4,8 +4,8 @@
 #include <string.h>
 #include <strings.h>
 
-const struct hl_format *const hl_formats[] = {&hl_format_jpeg,  &hl_format_png,       &hl_format_tiff,
-                                              &hl_format_nifti, &hl_format_metaimage, &hl_format_dicom, NULL};
+const struct hl_format *const hl_formats[] = {
+    &hl_format_jpeg, &hl_format_png, &hl_format_tiff, &hl_format_nifti, &hl_format_metaimage, &hl_format_dicom, NULL};
 
 static const struct hl_format *detect(const uint8_t *bytes, size_t length)
 {

@@ -1,10 +1,13 @@
 #include "scan/load.h"
 
 #include <string.h>
+#include <unistd.h>
 
 #include "base/memory.h"
 #include "scan/format.h"
+#include "scan/formats/archive.h"
 #include "scan/load_heads.h"
+#include "scan/open.h"
 #include "scan/series.h"
 
 /* A stack of so many slices is a scan; one of no more than FEW beside it is none that anybody would mean. */
@@ -234,45 +237,17 @@ static enum hilum_status build(struct work *work, struct hl_stack *stack, struct
 
 /* ---- other formats among the files ---- */
 
-static const char *base_name(const char *path)
-{
-	const char *slash = strrchr(path, '/');
-
-	return slash ? slash + 1 : path;
-}
-
-/* One that lies in memory, with its second file if it has one. */
-static enum hilum_status decode_other(const struct work *work, const struct hl_file *file, struct hl_volume *out,
-                                      struct hilum_error *error)
-{
-	const struct hl_file *second = NULL;
-	char name[HL_COMPANION_MAX];
-	enum hilum_status status;
-
-	if (!file->bytes)
-		return hl_scan_open(file->path, out, error);
-	status = hl_scan_companion(file->bytes, file->length, name, error);
-	for (size_t i = 0; !status && name[0] && i < work->count && !second; i++)
-		if (work->files[i].bytes && strcmp(base_name(work->files[i].name), name) == 0)
-			second = &work->files[i];
-	if (!status)
-		status = hl_scan_decode_both(file->bytes, file->length, second ? second->bytes : NULL,
-		                             second ? second->length : 0, out, error);
-	return status ? hl_prefix(error, status, "%s", file->name) : HILUM_OK;
-}
-
 static enum hilum_status load_other(const struct work *work, struct hl_volume *out, struct hilum_error *error)
 {
-	const struct hl_file *only = NULL;
-	size_t scans = 0;
+	size_t scans = 0, only = 0;
 
 	for (size_t i = 0; i < work->count; i++)
 		if (work->heads[i].kind == HL_HEAD_SCAN) {
-			only = &work->files[i];
+			only = i;
 			scans++;
 		}
 	if (scans == 1)
-		return decode_other(work, only, out, error);
+		return hl_scan_open_among(work->files, work->count, only, out, error);
 	if (scans == 0)
 		return hl_fail(error, HILUM_ERROR_FORMAT, "no scan among %zu files", work->count);
 	return hl_fail(error, HILUM_ERROR_UNSUPPORTED, "%zu pictures or scans, no DICOM series: name one of them",
@@ -306,25 +281,22 @@ enum hilum_status hl_load_files(const struct hl_file *files, size_t count, const
 	return status;
 }
 
-/* The files that a folder or a directory stands for. names owns their paths. */
-static enum hilum_status list_files(const char *path, bool folder, struct hl_names *names, struct hl_file **files,
-                                    struct hilum_error *error)
+enum what { FOLDER, DIRECTORY, DICOM_FILE, ARCHIVE, OTHER_FILE };
+
+/* By its first bytes. */
+static bool is_archive(const char *path)
 {
-	enum hilum_status status = folder ? hl_folder_walk(path, names, error) : hl_directory_files(path, names, error);
+	uint8_t head[4096];
+	size_t size;
+	ssize_t got;
+	int fd;
 
-	if (!status && names->count == 0)
-		status = hl_fail(error, HILUM_ERROR_FORMAT, "%s: no files in it", path);
-	if (status)
-		return status;
-	*files = hl_alloc(names->count, sizeof(**files));
-	if (!*files)
-		return hl_fail_memory(error, names->count * sizeof(**files), "files");
-	for (size_t i = 0; i < names->count; i++)
-		(*files)[i] = (struct hl_file){.name = names->name[i], .path = names->name[i]};
-	return HILUM_OK;
+	if (hl_file_open(path, HL_FILE_BYTES_MAX, &fd, &size, NULL))
+		return false;
+	got = pread(fd, head, sizeof(head), 0);
+	close(fd);
+	return got > 0 && hl_archive_detect(head, (size_t)got);
 }
-
-enum what { FOLDER, DIRECTORY, DICOM_FILE, OTHER_FILE };
 
 /* What a path is; a file that cannot be read is left to what reads it, which says why. */
 static enum what find_out(const char *path)
@@ -340,34 +312,90 @@ static enum what find_out(const char *path)
 		what = DIRECTORY;
 	else if (head.kind == HL_HEAD_DICOM)
 		what = DICOM_FILE;
+	else if (is_archive(path))
+		what = ARCHIVE;
 	hl_dicom_close(&head.dicom);
 	return what;
+}
+
+/* What a path stands for. */
+struct set {
+	const struct hl_file *file;
+	size_t count;
+	struct hl_file one, *listed;
+	struct hl_names names; /* of listed */
+	struct hl_archive archive;
+};
+
+static void set_free(struct set *set)
+{
+	hl_free(set->listed);
+	hl_names_free(&set->names);
+	hl_archive_close(&set->archive);
+}
+
+static enum hilum_status list_files(const char *path, bool folder, struct set *set, struct hilum_error *error)
+{
+	enum hilum_status status =
+	    folder ? hl_folder_walk(path, &set->names, error) : hl_directory_files(path, &set->names, error);
+
+	if (status)
+		return status;
+	set->listed = hl_alloc(set->names.count, sizeof(*set->listed));
+	if (!set->listed)
+		return hl_fail_memory(error, set->names.count * sizeof(*set->listed), "files");
+	for (size_t i = 0; i < set->names.count; i++)
+		set->listed[i] = (struct hl_file){.name = set->names.name[i], .path = set->names.name[i]};
+	set->file = set->listed;
+	set->count = set->names.count;
+	return HILUM_OK;
+}
+
+static enum hilum_status open_archive(const char *path, struct set *set, struct hilum_error *error)
+{
+	struct hl_sandbox_input input = {.fd = -1};
+	enum hilum_status status = hl_file_open(path, HL_FILE_BYTES_MAX, &input.fd, &input.length, error);
+
+	if (status)
+		return status;
+	status = hl_archive_open(&input, &set->archive, error);
+	close(input.fd);
+	set->file = set->archive.file;
+	set->count = set->archive.count;
+	return status;
+}
+
+static enum hilum_status set_open(const char *path, enum what what, struct set *set, struct hilum_error *error)
+{
+	enum hilum_status status = HILUM_OK;
+
+	*set = (struct set){.one = {.name = path, .path = path}, .count = 1};
+	set->file = &set->one;
+	if (what == ARCHIVE)
+		status = open_archive(path, set, error);
+	else if (what == FOLDER || what == DIRECTORY)
+		status = list_files(path, what == FOLDER, set, error);
+	return !status && set->count == 0 ? hl_fail(error, HILUM_ERROR_FORMAT, "%s: no files in it", path) : status;
 }
 
 enum hilum_status hl_load(const char *path, const struct hl_load_options *options, struct hl_volume *out,
                           struct hl_findings *findings, struct hilum_error *error)
 {
-	struct hl_file one = {.name = path, .path = path}, *files = NULL;
-	struct hl_names names = {0};
 	enum what what = find_out(path);
 	enum hilum_status status;
+	struct set set;
 
 	if (findings)
 		*findings = (struct hl_findings){0};
 	if (what == OTHER_FILE)
 		return hl_scan_open(path, out, error);
-	if (what == DICOM_FILE) {
-		status = hl_load_files(&one, 1, options, out, findings, error);
-	} else {
-		status = list_files(path, what == FOLDER, &names, &files, error);
-		if (!status)
-			status = hl_load_files(files, names.count, options, out, findings, error);
-	}
+	status = set_open(path, what, &set, error);
+	if (!status)
+		status = hl_load_files(set.file, set.count, options, out, findings, error);
 	/* Unless a file below it is named already. */
 	if (status && error && strncmp(error->message, path, strlen(path)) != 0)
 		hl_prefix(error, status, "%s", path);
-	hl_free(files);
-	hl_names_free(&names);
+	set_free(&set);
 	return status;
 }
 
@@ -404,21 +432,16 @@ static enum hilum_status list_series(struct work *work, struct hl_series_list *o
 
 enum hilum_status hl_load_list(const char *path, struct hl_series_list *out, struct hilum_error *error)
 {
-	struct hl_file one = {.name = path, .path = path}, *files = NULL;
-	struct hl_names names = {0};
-	struct work work = {.files = &one, .count = 1, .options.force = true};
-	enum what what = find_out(path);
-	enum hilum_status status = HILUM_OK;
+	struct work work = {.options.force = true};
+	enum hilum_status status;
+	struct set set;
 
-	if (what == FOLDER || what == DIRECTORY) {
-		status = list_files(path, what == FOLDER, &names, &files, error);
-		work.files = files;
-		work.count = names.count;
-	}
+	status = set_open(path, find_out(path), &set, error);
+	work.files = set.file;
+	work.count = set.count;
 	if (!status)
 		status = list_series(&work, out, error);
 	free_work(&work);
-	hl_free(files);
-	hl_names_free(&names);
+	set_free(&set);
 	return status;
 }

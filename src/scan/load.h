@@ -1,5 +1,5 @@
-/* From a path to a volume, whatever lies there: a file of any format, a folder with a DICOM series in it, a DICOMDIR.
- */
+/* From a path to a volume, whatever lies there: a file of any format, a folder with a DICOM series in it, a DICOMDIR,
+ * an archive. */
 #ifndef HL_SCAN_LOAD_H
 #define HL_SCAN_LOAD_H
 #include "scan/volume.h"
@@ -69,8 +69,8 @@ struct hl_load_options {
 
 /* Loads one scan as one volume: oriented to the patient frame (scan/orient.h) where the file says how. Refuses, by
  * name, what cannot be read rightly. path: a file of any format in format.h, a folder (searched to its depth, by what
- * files hold and not by their names), a DICOMDIR. findings (may be NULL) is set on success and failure alike: what a
- * refusal was for stands there too. The volume is the caller's: hl_volume_free. */
+ * files hold and not by their names), a DICOMDIR, a .zip or .tar(.gz) of any of these. findings (may be NULL) is set on
+ * success and failure alike: what a refusal was for stands there too. The volume is the caller's: hl_volume_free. */
 enum hilum_status hl_load(const char *path, const struct hl_load_options *options, struct hl_volume *out,
                           struct hl_findings *findings, struct hilum_error *error);
 

@@ -119,32 +119,48 @@ static enum hilum_status receive(void *context, const void *result, const uint8_
 	return HILUM_OK;
 }
 
+/* Runs the job; where the answer is the name of a second file, *name points to it and nothing is done yet. */
+static enum hilum_status decode(struct hl_sandbox_job *job, struct hl_volume *out, char name[HL_COMPANION_MAX],
+                                struct hilum_error *error)
+{
+	struct receiver receiver = {.out = out};
+	bool whole = job->input[1].bytes || job->input[1].fd >= 0;
+	enum hilum_status status;
+
+	job->work = decode_there;
+	job->result_size = sizeof(struct answer);
+	job->receive = receive;
+	job->context = &receiver;
+	status = hl_sandbox_run(job, error);
+	name[0] = '\0';
+	if (status || receiver.done)
+		return status;
+	if (whole)
+		return hl_fail(error, HILUM_ERROR_FORMAT, "damaged: its decoder gave no volume");
+	memcpy(name, receiver.companion, HL_COMPANION_MAX);
+	return HILUM_OK;
+}
+
 static enum hilum_status decode_file(const char *path, int fd, size_t size, struct hl_volume *out,
                                      struct hilum_error *error)
 {
-	struct receiver receiver = {.out = out};
-	struct hl_sandbox_job job = {.work = decode_there,
-	                             .input = {{.fd = fd, .length = size}, {.fd = -1}},
-	                             .result_size = sizeof(struct answer),
-	                             .receive = receive,
-	                             .context = &receiver};
-	enum hilum_status status = hl_sandbox_run(&job, error);
+	struct hl_sandbox_job job = {.input = {{.fd = fd, .length = size}, {.fd = -1}}};
+	char name[HL_COMPANION_MAX], *beside;
 	const char *slash = strrchr(path, '/');
-	char *beside;
+	enum hilum_status status = decode(&job, out, name, error);
 
-	if (status || receiver.done)
+	if (status || !name[0])
 		return status;
-	beside = hl_format("%.*s%s", slash ? (int)(slash - path + 1) : 0, path, receiver.companion);
+	beside = hl_format("%.*s%s", slash ? (int)(slash - path + 1) : 0, path, name);
 	if (!beside)
 		return hl_fail_memory(error, strlen(path), "a path");
 	status = hl_file_open(beside, HL_FILE_BYTES_MAX, &job.input[1].fd, &job.input[1].length, error);
 	hl_free(beside);
 	if (status)
 		return status;
-	status = hl_sandbox_run(&job, error);
+	status = decode(&job, out, name, error);
 	close(job.input[1].fd);
-	return status || receiver.done ? status
-	                               : hl_fail(error, HILUM_ERROR_FORMAT, "damaged: its decoder gave no volume");
+	return status;
 }
 
 enum hilum_status hl_scan_open(const char *path, struct hl_volume *out, struct hilum_error *error)
@@ -161,4 +177,47 @@ enum hilum_status hl_scan_open(const char *path, struct hl_volume *out, struct h
 		hl_prefix(error, status, "%s", path);
 	close(fd);
 	return status;
+}
+
+static const char *base_name(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+
+	return slash ? slash + 1 : path;
+}
+
+/* The file of that name in the same folder. */
+static const struct hl_file *find_beside(const struct hl_file *files, size_t count, const struct hl_file *first,
+                                         const char *name)
+{
+	size_t folder = (size_t)(base_name(first->name) - first->name);
+
+	for (size_t i = 0; i < count; i++)
+		if (files[i].bytes && strncmp(files[i].name, first->name, folder) == 0 &&
+		    strcmp(files[i].name + folder, name) == 0)
+			return &files[i];
+	return NULL;
+}
+
+enum hilum_status hl_scan_open_among(const struct hl_file *files, size_t count, size_t which, struct hl_volume *out,
+                                     struct hilum_error *error)
+{
+	const struct hl_file *file = &files[which], *second;
+	struct hl_sandbox_job job = {.input = {{-1, file->bytes, file->length}, {.fd = -1}}};
+	char name[HL_COMPANION_MAX];
+	enum hilum_status status;
+
+	if (!file->bytes)
+		return hl_scan_open(file->path, out, error);
+	status = decode(&job, out, name, error);
+	if (!status && name[0]) {
+		second = find_beside(files, count, file, name);
+		if (second) {
+			job.input[1] = (struct hl_sandbox_input){-1, second->bytes, second->length};
+			status = decode(&job, out, name, error);
+		} else {
+			status = hl_fail(error, HILUM_ERROR_IO, "the file of its voxels, %s, is not there", name);
+		}
+	}
+	return status ? hl_prefix(error, status, "%s", file->name) : HILUM_OK;
 }

@@ -1,6 +1,7 @@
-/* Volumes out of the sandbox. */
+/* Volumes out of the sandbox, and files that are in memory. */
 #ifndef HL_SCAN_OPEN_H
 #define HL_SCAN_OPEN_H
+#include "scan/load.h"
 #include "scan/sandbox.h"
 #include "scan/volume.h"
 
@@ -16,4 +17,9 @@ enum hilum_status hl_volume_pass(struct hl_sandbox_call *call, struct hl_volume 
  * many bytes as they need, numbers that are finite. */
 enum hilum_status hl_volume_accept(const struct hl_volume *passed, const uint8_t *output, size_t length,
                                    struct hl_volume *out, struct hilum_error *error);
+
+/* As hl_scan_open, of one of several files that are in memory or not; a second file that it needs is looked for among
+ * them. */
+enum hilum_status hl_scan_open_among(const struct hl_file *files, size_t count, size_t which, struct hl_volume *out,
+                                     struct hilum_error *error);
 #endif

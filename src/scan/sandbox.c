@@ -499,20 +499,28 @@ enum hilum_status hl_sandbox_run(const struct hl_sandbox_job *job, struct hilum_
 	return is_on() ? run_there(job, error) : run_here(job, error);
 }
 
+/* Gives back the whole pages between two addresses: of shared memory, or of the heap where there is no sandbox. What
+ * comes before and behind them is not touched. */
+static void drop(const uint8_t *from, const uint8_t *to)
+{
+	uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+	uintptr_t first = ((uintptr_t)from + page - 1) & ~(page - 1), last = (uintptr_t)to & ~(page - 1);
+
+	if (first < last && madvise((void *)first, last - first, MADV_REMOVE))
+		(void)madvise((void *)first, last - first, MADV_DONTNEED);
+}
+
 void hl_sandbox_copy(void *to, const uint8_t *output, size_t length)
 {
-	if (length <= HL_SANDBOX_KEPT) {
-		if (length > 0)
-			memcpy(to, output, length);
-		return;
+	size_t done = 0;
+
+	while (length - done > HL_SANDBOX_KEPT) {
+		memcpy((uint8_t *)to + done, output + done, COPY_BYTES);
+		drop(output + done, output + done + COPY_BYTES);
+		done += COPY_BYTES;
 	}
-	for (size_t done = 0; done < length;) {
-		size_t step = length - done < COPY_BYTES ? length - done : COPY_BYTES;
-		memcpy((uint8_t *)to + done, output + done, step);
-		/* Fails, rightly, on memory that is not shared. */
-		(void)madvise((void *)(uintptr_t)(output + done), step, MADV_REMOVE);
-		done += step;
-	}
+	if (length > done)
+		memcpy((uint8_t *)to + done, output + done, length - done);
 }
 
 void hl_sandbox_start(void)

@@ -1,7 +1,7 @@
 /* mutate [FORMAT [COUNT [SEED]]]: damages sound files in many ways and feeds them, and decompression bombs, to the
- * readers. FORMAT: jpeg, png, tiff, csv, nifti, metaimage, bombs or all (the default; COUNT mutants over all of them,
- * 2000). Every file must end within 5 seconds in a typed error or a sound result, and the program must stay under 1
- * GiB. */
+ * readers. FORMAT: jpeg, png, tiff, csv, nifti, metaimage, dicom, archive, bombs or all (the default; COUNT mutants
+ * over all of them, 2000). Every file must end within 5 seconds in a typed error or a sound result, and the program
+ * must stay under 1 GiB. */
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,12 +14,13 @@
 #include "base/random.h"
 #include "samples.h"
 #include "scan/format.h"
+#include "scan/formats/archive.h"
 
 #define SECONDS_MAX 5.0
 #define MEMORY_MAX_KB (1 << 20)
 #define HANG_SECONDS 60
 
-static const char *const kind_names[] = {"jpeg", "png", "tiff", "csv", "nifti", "metaimage", "dicom"};
+static const char *const kind_names[] = {"jpeg", "png", "tiff", "csv", "nifti", "metaimage", "dicom", "archive"};
 
 /* What is being read, for the message when it hangs or crashes. */
 static char now_reading[128];
@@ -86,6 +87,20 @@ static enum verdict feed_scan(const uint8_t *bytes, size_t length, struct hilum_
 	return sound ? READ : BROKEN;
 }
 
+static enum verdict feed_archive(const uint8_t *bytes, size_t length, struct hilum_error *error)
+{
+	const struct hl_sandbox_input input = {-1, bytes, length};
+	struct hl_archive archive;
+	size_t sum = 0;
+
+	if (hl_archive_open(&input, &archive, error))
+		return REFUSED;
+	for (size_t i = 0; i < archive.count; i++)
+		sum += strlen(archive.file[i].name) + archive.file[i].bytes[archive.file[i].length] + 1;
+	hl_archive_close(&archive);
+	return archive.count == 0 || sum > 0 ? READ : BROKEN;
+}
+
 /* Reads one file and judges how that went; false after saying what is wrong. */
 static bool feed(enum sample_kind kind, const uint8_t *bytes, size_t length, enum verdict *verdict)
 {
@@ -93,7 +108,9 @@ static bool feed(enum sample_kind kind, const uint8_t *bytes, size_t length, enu
 	double start = seconds(), took;
 
 	alarm(HANG_SECONDS);
-	*verdict = kind == SAMPLE_CSV ? feed_table(bytes, length, &error) : feed_scan(bytes, length, &error);
+	*verdict = kind == SAMPLE_CSV       ? feed_table(bytes, length, &error)
+	           : kind == SAMPLE_ARCHIVE ? feed_archive(bytes, length, &error)
+	                                    : feed_scan(bytes, length, &error);
 	alarm(0);
 	took = seconds() - start;
 	if (took > SECONDS_MAX)
@@ -228,31 +245,31 @@ static bool mutate_kind(const struct sample *samples, size_t count, enum sample_
 	return failed == 0;
 }
 
-static bool feed_bombs(void)
+static bool feed_bombs(const struct bomb *list, size_t count)
 {
 	bool all = true;
 
-	for (size_t i = 0; i < bomb_count; i++) {
+	for (size_t i = 0; i < count; i++) {
 		struct hl_buffer bytes;
 		enum verdict verdict = BROKEN;
 		double start;
 		bool good;
 		hl_buffer_init(&bytes, (size_t)256 << 20);
-		snprintf(now_reading, sizeof(now_reading), "%s", bombs[i].name);
-		if (!bombs[i].make(&bytes)) {
-			fprintf(stderr, "%s: could not be made\n", bombs[i].name);
+		snprintf(now_reading, sizeof(now_reading), "%s", list[i].name);
+		if (!list[i].make(&bytes)) {
+			fprintf(stderr, "%s: could not be made\n", list[i].name);
 			hl_buffer_free(&bytes);
 			all = false;
 			continue;
 		}
 		start = seconds();
-		good = feed(bombs[i].kind, (const uint8_t *)bytes.data, bytes.length, &verdict);
-		if (verdict != (bombs[i].refused ? REFUSED : READ)) {
-			fprintf(stderr, "%s: should have been %s\n", bombs[i].name,
-			        bombs[i].refused ? "refused" : "read");
+		good = feed(list[i].kind, (const uint8_t *)bytes.data, bytes.length, &verdict);
+		if (verdict != (list[i].refused ? REFUSED : READ)) {
+			fprintf(stderr, "%s: should have been %s\n", list[i].name,
+			        list[i].refused ? "refused" : "read");
 			good = false;
 		}
-		printf("%-40s %9zu bytes  %-7s %6.2f s\n", bombs[i].name, bytes.length,
+		printf("%-40s %9zu bytes  %-7s %6.2f s\n", list[i].name, bytes.length,
 		       verdict == REFUSED ? "refused" : "read", seconds() - start);
 		all = all && good;
 		hl_buffer_free(&bytes);
@@ -284,6 +301,8 @@ int main(int argc, char **argv)
 
 	if (count == 0 || files < 0)
 		return 1;
+	/* Here, where a crash is one. */
+	hilum_sandbox(false);
 	signal(SIGALRM, on_signal);
 	signal(SIGABRT, on_signal);
 #if !defined(__SANITIZE_ADDRESS__)
@@ -301,11 +320,12 @@ int main(int argc, char **argv)
 	}
 	if (all || strcmp(which, "bombs") == 0) {
 		known = true;
-		good = feed_bombs() && good;
+		good = feed_bombs(bombs, bomb_count) && good;
+		good = feed_bombs(volume_bombs, volume_bomb_count) && good;
 	}
 	samples_free(samples, count);
 	if (!known) {
-		fprintf(stderr, "mutate [jpeg|png|tiff|csv|nifti|metaimage|dicom|bombs|all] [COUNT] [SEED]\n");
+		fprintf(stderr, "mutate [jpeg|png|tiff|csv|nifti|metaimage|dicom|archive|bombs|all] [COUNT] [SEED]\n");
 		return 2;
 	}
 	return check_memory() && good ? 0 : 1;

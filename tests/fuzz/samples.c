@@ -494,6 +494,7 @@ size_t samples_make(struct sample *samples)
 	make_csv(&maker);
 	maker.failed = !samples_make_volumes(samples, &maker.count) || maker.failed;
 	maker.failed = !samples_make_dicom(samples, &maker.count) || maker.failed;
+	maker.failed = !samples_make_archives(samples, &maker.count) || maker.failed;
 	if (maker.failed) {
 		samples_free(samples, maker.count);
 		return 0;

@@ -13,6 +13,7 @@ enum sample_kind {
 	SAMPLE_NIFTI,
 	SAMPLE_METAIMAGE,
 	SAMPLE_DICOM,
+	SAMPLE_ARCHIVE,
 	SAMPLE_KIND_COUNT
 };
 
@@ -21,11 +22,11 @@ struct sample {
 	enum sample_kind kind;
 	uint8_t *bytes;
 	size_t length;
-	struct hl_volume expected; /* no voxels for a table */
+	struct hl_volume expected; /* no voxels for a table or an archive */
 	double tolerance;          /* per voxel; 0 but for JPEG */
 };
 
-#define SAMPLES_MAX 128
+#define SAMPLES_MAX 192
 
 /* Makes all of them; returns how many, 0 when one could not be made (its name goes to stderr). */
 size_t samples_make(struct sample *samples);
@@ -33,6 +34,8 @@ size_t samples_make(struct sample *samples);
 bool samples_make_volumes(struct sample *samples, size_t *count);
 /* Those of DICOM. */
 bool samples_make_dicom(struct sample *samples, size_t *count);
+/* Archives, of the samples before them. */
+bool samples_make_archives(struct sample *samples, size_t *count);
 /* Sets one voxel, whatever the type. */
 void sample_set(struct hl_volume *volume, int32_t x, int32_t y, int32_t z, int32_t c, double value);
 void samples_free(struct sample *samples, size_t count);
@@ -50,4 +53,6 @@ struct bomb {
 };
 extern const struct bomb bombs[];
 extern const size_t bomb_count;
+extern const struct bomb volume_bombs[]; /* NIfTI, MetaImage, archives */
+extern const size_t volume_bomb_count;
 #endif

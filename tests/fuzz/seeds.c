@@ -28,7 +28,7 @@ static enum hilum_status write_model(const char *folder, struct hilum_error *err
 
 int main(int argc, char **argv)
 {
-	static const char *const kinds[] = {"jpeg", "png", "tiff", "csv", "nifti", "metaimage", "dicom"};
+	static const char *const kinds[] = {"jpeg", "png", "tiff", "csv", "nifti", "metaimage", "dicom", "archive"};
 	static struct sample samples[SAMPLES_MAX];
 	struct hilum_error error = {0};
 	size_t count = samples_make(samples);
