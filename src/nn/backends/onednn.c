@@ -1,5 +1,6 @@
 /* The oneDNN back end: what its primitives share, and which node goes where. */
 #include "nn/backends/onednn.h"
+#include "base/cpu.h"
 #include <omp.h>
 #include <pthread.h>
 #include <string.h>
@@ -10,6 +11,11 @@ static pthread_once_t once = PTHREAD_ONCE_INIT;
 
 static void start(void)
 {
+	struct hl_cpu cpu = hl_cpu_describe();
+
+	/* Only where HILUM_CPU hides what there is. */
+	if (!cpu.avx512)
+		dnnl_set_max_cpu_isa(cpu.avx2 ? dnnl_cpu_isa_avx2 : dnnl_cpu_isa_sse41);
 	if (dnnl_engine_create(&engine, dnnl_cpu, 0) != dnnl_success)
 		engine = NULL;
 	wide = ((unsigned)dnnl_get_effective_cpu_isa() & (unsigned)dnnl_cpu_isa_avx512_core) ==
@@ -132,16 +138,15 @@ static enum hilum_status compile(const struct hl_compile *request, struct hl_pri
 	int before = omp_get_max_threads();
 	enum hilum_status status;
 
-	if (request->links > 0)
-		return hl_fail(error, HILUM_ERROR_UNSUPPORTED, "onednn: no nodes as one");
 	if (!hl_onednn_engine())
 		return hl_fail(error, HILUM_ERROR_UNSUPPORTED, "onednn: no engine on this processor");
 	if (strcmp(request->op->name, "conv") == 0)
 		make = hl_onednn_conv;
 	if (strcmp(request->op->name, "dense") == 0)
 		make = hl_onednn_dense;
-	if (!make)
-		return hl_fail(error, HILUM_ERROR_UNSUPPORTED, "onednn: no %s here", request->op->name);
+	if (!make || (request->links > 0 && make != hl_onednn_conv))
+		return hl_fail(error, HILUM_ERROR_UNSUPPORTED, "onednn: no %s here%s", request->op->name,
+		               request->links > 0 ? " with others" : "");
 	/* Primitives are laid out for the threads there are when they are made. */
 	omp_set_num_threads(request->threads > 0 ? request->threads : 1);
 	status = make(request, out, error);

@@ -43,6 +43,24 @@ bool hl_onednn_layout(const dnnl_memory_desc_t *md, struct hl_shape shape, struc
 /* An attribute that makes primitives take their workspace from the caller. dnnl_primitive_attr_destroy. */
 dnnl_status_t hl_onednn_attributes(dnnl_primitive_attr_t *out);
 
+/* What follows a convolution outside of training: [batchnorm] [add] [relu | leakyrelu]. Batch norm is folded into
+ * weights and bias; an addition is one to what the output holds before. */
+struct hl_onednn_chain {
+	const struct hl_batchnorm_options *norm; /* NULL: none */
+	bool adds, bends;
+	float slope;
+	int64_t count, units;  /* weights, outputs */
+	float *weights, *bias; /* folded; NULL without norm */
+};
+/* False where that is not all, or a backward pass comes. */
+bool hl_onednn_chain_read(const struct hl_compile *request, struct hl_onednn_chain *chain);
+dnnl_status_t hl_onednn_chain_attributes(const struct hl_onednn_chain *chain, dnnl_primitive_attr_t attributes);
+/* Room for what is folded; false for want of memory. */
+bool hl_onednn_chain_reserve(struct hl_onednn_chain *chain, int64_t count, int64_t units);
+/* Parameters of the convolution, then those of batch norm; returns the weights, (O, I, D, H, W). */
+const float *hl_onednn_chain_fold(const struct hl_onednn_chain *chain, float *const *param, bool biased);
+void hl_onednn_chain_free(struct hl_onednn_chain *chain);
+
 enum hilum_status hl_onednn_conv(const struct hl_compile *request, struct hl_primitive **out,
                                  struct hilum_error *error);
 enum hilum_status hl_onednn_dense(const struct hl_compile *request, struct hl_primitive **out,

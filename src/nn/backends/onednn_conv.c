@@ -9,6 +9,9 @@
  *   64 to 128, 64x64:           forward 72 (71), gradient of the input 74 (68)
  *   128 to 128, 32x32:          forward 75 (59), gradient of the input 76 (68)
  *
+ * Outside of training batch norm behind it is folded into weights and bias, and an addition and an activation are done
+ * before the output is written.
+ *
  * 1x1 is as fast channels-last, and stays so. The weight gradient there is our own (weight_gradient.h) unless there are
  * groups. */
 #include "base/memory.h"
@@ -43,6 +46,7 @@ struct stage {
 	dnnl_memory_t weight, bias, workspace;
 	size_t workspace_bytes;
 	int64_t images;
+	int32_t threads; /* that it was made for */
 };
 
 /* Threads that run one primitive at once each need memory objects of their own. */
@@ -61,7 +65,9 @@ struct conv {
 	struct hl_shape in, out;
 	/* what oneDNN is told */
 	int spatial;
-	bool bias, groups;
+	bool bias, own_bias, groups; /* a bias may come from batch norm alone */
+	struct hl_onednn_chain chain;
+	int64_t weight_count;
 	int weight_rank;
 	dnnl_dims_t weight_dims, bias_dims, stride, dilation, pad;
 	dnnl_data_type_t data;
@@ -115,7 +121,8 @@ static void describe(struct conv *conv, const struct hl_compile *request)
 	conv->in = shapes->in[0];
 	conv->out = shapes->out;
 	conv->spatial = spatial;
-	conv->bias = shapes->params > 1;
+	conv->own_bias = shapes->params > 1;
+	conv->bias = conv->own_bias || conv->chain.norm;
 	conv->groups = options->groups > 1;
 	conv->data = request->type == HL_BF16 && hl_onednn_wide() ? dnnl_bf16 : dnnl_f32;
 	if (conv->groups) {
@@ -126,6 +133,9 @@ static void describe(struct conv *conv, const struct hl_compile *request)
 	for (int k = 1; k < spatial + 2; k++)
 		conv->weight_dims[at++] = weight[k];
 	conv->weight_rank = at;
+	conv->weight_count = weight[0];
+	for (int k = 1; k < spatial + 2; k++)
+		conv->weight_count *= weight[k];
 	conv->bias_dims[0] = weight[0];
 	for (int k = 0; k < spatial; k++) {
 		bool depth = spatial == 3 && k == 0, height = k == spatial - 2;
@@ -179,6 +189,37 @@ static dnnl_status_t set_side(const struct conv *conv, struct side *side, const 
 	return dnnl_memory_create(&side->memory, md, hl_onednn_engine(), DNNL_MEMORY_NONE);
 }
 
+/* A convolution by matrix product, which oneDNN falls back on, cuts its sums by the threads that there are. */
+static bool cuts_sums(const_dnnl_primitive_desc_t pd)
+{
+	const char *name = NULL;
+
+	return dnnl_primitive_desc_query(pd, dnnl_query_impl_info_str, 0, &name) || strstr(name, "gemm");
+}
+
+/* With all threads, or with one where the result would depend on how many they are. */
+static dnnl_status_t make_description(const struct conv *conv, struct stage *stage, const dnnl_convolution_desc_t *desc,
+                                      dnnl_primitive_attr_t attributes, dnnl_primitive_desc_t hint)
+{
+	dnnl_engine_t engine = hl_onednn_engine();
+	int before = omp_get_max_threads();
+	dnnl_status_t status = dnnl_primitive_desc_create(&stage->pd, desc, attributes, engine, hint);
+
+	stage->threads = conv->threads;
+	if (!status && cuts_sums(stage->pd)) {
+		stage->threads = 1;
+		dnnl_primitive_desc_destroy(stage->pd);
+		stage->pd = NULL;
+		omp_set_num_threads(1);
+		status = dnnl_primitive_desc_create(&stage->pd, desc, attributes, engine, hint);
+		if (!status)
+			status = dnnl_primitive_create(&stage->primitive, stage->pd);
+		omp_set_num_threads(before);
+		return status;
+	}
+	return status ? status : dnnl_primitive_create(&stage->primitive, stage->pd);
+}
+
 static dnnl_status_t make_primitive(const struct conv *conv, struct stage *stage, enum pass pass,
                                     const dnnl_convolution_desc_t *desc, dnnl_primitive_desc_t hint)
 {
@@ -191,11 +232,11 @@ static dnnl_status_t make_primitive(const struct conv *conv, struct stage *stage
 	dnnl_memory_desc_t bias;
 	dnnl_status_t status = hl_onednn_attributes(&attributes);
 
+	if (!status && pass == FORWARD)
+		status = hl_onednn_chain_attributes(&conv->chain, attributes);
 	if (!status)
-		status = dnnl_primitive_desc_create(&stage->pd, desc, attributes, engine, hint);
+		status = make_description(conv, stage, desc, attributes, hint);
 	dnnl_primitive_attr_destroy(attributes);
-	if (!status)
-		status = dnnl_primitive_create(&stage->primitive, stage->pd);
 	if (!status)
 		status = set_side(conv, &stage->in, dnnl_primitive_desc_query_md(stage->pd, query_in, 0), conv->in,
 		                  stage->images);
@@ -455,8 +496,20 @@ static void spoil(struct hl_tensor tensor)
 	memset(tensor.data, 0xff, (size_t)hl_shape_count(tensor.shape) * hl_type_size(tensor.type));
 }
 
+/* Puts what is added where the output will be. */
+static void preload(const struct conv *conv, const struct stage *stage, const struct hl_tensor *added, int64_t first,
+                    void *target)
+{
+	if (stage->out.packed)
+		hl_layout_pack(&stage->out.layout, source(added, first), conv->type, target, conv->threads);
+	else if (target != source(added, first))
+		memcpy(target, source(added, first),
+		       (size_t)(stage->images * hl_shape_sample(conv->out)) * hl_type_size(conv->type));
+}
+
+/* added: what comes on top of the output, or NULL. */
 static void run_pass(struct conv *conv, enum pass pass, const struct hl_tensor *from, const struct hl_tensor *to,
-                     const float *bias, void *scratch)
+                     const struct hl_tensor *added, const float *bias, void *scratch)
 {
 	bool back = pass == GRADIENT_IN;
 	int count = 4;
@@ -475,6 +528,8 @@ static void run_pass(struct conv *conv, enum pass pass, const struct hl_tensor *
 		target_at = place(target_side, to, first, &free_bytes);
 		if (source_side->packed)
 			hl_layout_pack(&source_side->layout, source(from, first), conv->type, source_at, conv->threads);
+		if (added)
+			preload(conv, stage, added, first, target_at);
 		dnnl_memory_set_data_handle(source_side->memory, source_at);
 		dnnl_memory_set_data_handle(target_side->memory, target_at);
 		dnnl_memory_set_data_handle(stage->weight, conv->weights[pass]);
@@ -488,7 +543,7 @@ static void run_pass(struct conv *conv, enum pass pass, const struct hl_tensor *
 			arguments[4] = (dnnl_exec_arg_t){DNNL_ARG_BIAS, stage->bias};
 			count = 5;
 		}
-		if (hl_onednn_execute(stage->primitive, conv->stream, count, arguments, conv->threads)) {
+		if (hl_onednn_execute(stage->primitive, conv->stream, count, arguments, stage->threads)) {
 			spoil(*to);
 			return;
 		}
@@ -553,15 +608,21 @@ static void run_weight_gradient(struct conv *conv, const struct hl_call *call)
 static void prepare(struct hl_primitive *primitive, float *const *param)
 {
 	struct conv *conv = (struct conv *)primitive;
+	const float *weights = param[0];
 
+	if (conv->chain.norm)
+		weights = hl_onednn_chain_fold(&conv->chain, param, conv->own_bias);
 	for (int k = 0; k < 2; k++)
 		if (conv->weights[k])
-			hl_onednn_reorder_run(&conv->pack[k], conv->stream, param[0], conv->weights[k], conv->threads);
+			hl_onednn_reorder_run(&conv->pack[k], conv->stream, weights, conv->weights[k], conv->threads);
 }
 
 static void forward(struct hl_primitive *primitive, const struct hl_call *call)
 {
-	run_pass((struct conv *)primitive, FORWARD, call->in[0], call->out, call->param[1], call->scratch);
+	struct conv *conv = (struct conv *)primitive;
+	const float *bias = conv->chain.norm ? conv->chain.bias : call->param[1];
+
+	run_pass(conv, FORWARD, call->in[0], call->out, conv->chain.adds ? call->in[1] : NULL, bias, call->scratch);
 }
 
 static void backward(struct hl_primitive *primitive, const struct hl_call *call)
@@ -569,7 +630,7 @@ static void backward(struct hl_primitive *primitive, const struct hl_call *call)
 	struct conv *conv = (struct conv *)primitive;
 
 	if (call->din[0])
-		run_pass(conv, GRADIENT_IN, call->dout, call->din[0], NULL, call->scratch);
+		run_pass(conv, GRADIENT_IN, call->dout, call->din[0], NULL, NULL, call->scratch);
 	if (!call->dparam[0])
 		return;
 	if (conv->own)
@@ -595,6 +656,7 @@ static void destroy(struct hl_primitive *primitive)
 	for (int32_t k = 0; conv->shard && k < conv->shards; k++)
 		destroy_shard(&conv->shard[k]);
 	hl_free(conv->shard);
+	hl_onednn_chain_free(&conv->chain);
 	hl_onednn_reorder_destroy(&conv->unpack);
 	dnnl_stream_destroy(conv->stream);
 	hl_free(conv);
@@ -605,6 +667,8 @@ static dnnl_status_t compile(struct conv *conv, const struct hl_compile *request
 	dnnl_status_t status = dnnl_stream_create(&conv->stream, hl_onednn_engine(), dnnl_stream_default_flags);
 
 	describe(conv, request);
+	if (!status && !hl_onednn_chain_reserve(&conv->chain, conv->weight_count, conv->out.c))
+		status = dnnl_out_of_memory;
 	if (!status)
 		status = make_pass(conv, FORWARD, request->training);
 	if (!status)
@@ -630,10 +694,14 @@ enum hilum_status hl_onednn_conv(const struct hl_compile *request, struct hl_pri
 
 	if (!conv)
 		return hl_fail_memory(error, sizeof *conv, "a convolution");
+	if (!hl_onednn_chain_read(request, &conv->chain)) {
+		hl_free(conv);
+		return hl_fail(error, HILUM_ERROR_UNSUPPORTED, "onednn: no convolution with these behind it");
+	}
 	status = compile(conv, request);
 	if (status) {
 		destroy(&conv->primitive);
-		if (status == dnnl_unimplemented && request->type == HL_BF16)
+		if (status == dnnl_unimplemented && request->type == HL_BF16 && request->links == 0)
 			return hl_widen(request, &hl_backend_onednn, out, error);
 		return hl_onednn_fail(error, status, "convolution");
 	}
