@@ -76,10 +76,12 @@ enum hilum_status hl_slice_shift(const struct hl_layout *layout, const struct hl
 	size_t width = (size_t)layout->width, from = (size_t)layout->slice_width;
 	size_t rows = (size_t)layout->slice_height;
 	size_t floats = from * rows + width * rows + width * (size_t)layout->height;
-	float *plain = hl_alloc(floats, sizeof(*plain)), *across = plain + from * rows, *done = across + width * rows;
+	float *plain = hl_alloc(floats, sizeof(*plain)), *across, *done;
 
 	if (!plain)
 		return hl_fail_memory(error, floats * sizeof(*plain), "a shifted slice");
+	across = plain + from * rows;
+	done = across + width * rows;
 	to_floats(in, type, from * rows, plain);
 	if (width == from && place->shift[0] == 0)
 		across = plain;

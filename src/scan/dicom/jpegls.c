@@ -180,7 +180,7 @@ static int32_t take_interruption(struct bits *bits, struct hl_ls *ls, int type, 
 
 struct line {
 	uint16_t *above, *now; /* samples are step apart; one more before and behind the line */
-	size_t step;
+	ptrdiff_t step;
 };
 
 /* The sample that ends a run. components > 1: all of a pixel's, for which only one kind of interruption is used. */
@@ -194,19 +194,19 @@ static uint16_t interrupt(struct bits *bits, struct hl_ls *ls, int32_t a, int32_
 }
 
 /* A run from x on, of samples components wide; answers the first x behind it and its interruption. */
-static size_t read_run(struct bits *bits, struct hl_ls *ls, const struct line *line, size_t x, size_t width,
-                       size_t components, int32_t *run_index)
+static ptrdiff_t read_run(struct bits *bits, struct hl_ls *ls, const struct line *line, ptrdiff_t x, ptrdiff_t width,
+                          ptrdiff_t components, int32_t *run_index)
 {
 	uint16_t *now = line->now, *above = line->above;
-	size_t step = line->step, left = width - x, run;
+	ptrdiff_t step = line->step, left = width - x, run;
 	int32_t order = hl_ls_order[*run_index];
 
 	while (take(bits, 1)) {
-		run = (size_t)1 << order;
+		run = (ptrdiff_t)1 << order;
 		bool whole = run <= left;
 		run = whole ? run : left;
-		for (size_t i = 0; i < run; i++, x++)
-			for (size_t c = 0; c < components; c++)
+		for (ptrdiff_t i = 0; i < run; i++, x++)
+			for (ptrdiff_t c = 0; c < components; c++)
 				now[x * step + c] = now[x * step + c - step];
 		left -= run;
 		if (whole && *run_index < 31)
@@ -219,10 +219,10 @@ static size_t read_run(struct bits *bits, struct hl_ls *ls, const struct line *l
 		bits->made_up = bits->count + 1;
 		return width;
 	}
-	for (size_t i = 0; i < run; i++, x++)
-		for (size_t c = 0; c < components; c++)
+	for (ptrdiff_t i = 0; i < run; i++, x++)
+		for (ptrdiff_t c = 0; c < components; c++)
 			now[x * step + c] = now[x * step + c - step];
-	for (size_t c = 0; c < components; c++)
+	for (ptrdiff_t c = 0; c < components; c++)
 		now[x * step + c] =
 		    interrupt(bits, ls, now[x * step + c - step], above[x * step + c], components == 1, order);
 	if (*run_index > 0)
@@ -241,14 +241,14 @@ static inline uint16_t read_sample(struct bits *bits, struct hl_ls *ls, int q, i
 	return (uint16_t)hl_ls_restore(ls, prediction, sign < 0 ? -error : error);
 }
 
-static void read_line(struct bits *bits, struct hl_ls *ls, const struct line *line, size_t width, int32_t *run_index)
+static void read_line(struct bits *bits, struct hl_ls *ls, const struct line *line, ptrdiff_t width, int32_t *run_index)
 {
 	const uint16_t *above = line->above;
 	uint16_t *now = line->now;
-	size_t step = line->step;
+	ptrdiff_t step = line->step;
 
-	for (size_t x = 0; x < width;) {
-		size_t at = x * step;
+	for (ptrdiff_t x = 0; x < width;) {
+		ptrdiff_t at = x * step;
 		int32_t a = now[at - step], b = above[at], c = above[at - step], sign;
 		int q = hl_ls_find(ls, a, b, c, above[at + step], &sign);
 		if (q == 0) {
@@ -261,16 +261,17 @@ static void read_line(struct bits *bits, struct hl_ls *ls, const struct line *li
 }
 
 /* Pixels of several samples each: a run is one of all of them. */
-static void read_pixels(struct bits *bits, struct hl_ls *ls, const struct line *line, size_t width, size_t components)
+static void read_pixels(struct bits *bits, struct hl_ls *ls, const struct line *line, ptrdiff_t width,
+                        ptrdiff_t components)
 {
 	const uint16_t *above = line->above;
 	uint16_t *now = line->now;
 
-	for (size_t x = 0; x < width;) {
+	for (ptrdiff_t x = 0; x < width;) {
 		int q[COMPONENTS_MAX], any = 0;
 		int32_t sign[COMPONENTS_MAX];
-		for (size_t c = 0; c < components; c++) {
-			size_t at = x * components + c;
+		for (ptrdiff_t c = 0; c < components; c++) {
+			ptrdiff_t at = x * components + c;
 			q[c] = hl_ls_find(ls, now[at - components], above[at], above[at - components],
 			                  above[at + components], &sign[c]);
 			any |= q[c];
@@ -279,8 +280,8 @@ static void read_pixels(struct bits *bits, struct hl_ls *ls, const struct line *
 			x = read_run(bits, ls, line, x, width, components, &ls->run_index[0]);
 			continue;
 		}
-		for (size_t c = 0; c < components; c++) {
-			size_t at = x * components + c;
+		for (ptrdiff_t c = 0; c < components; c++) {
+			ptrdiff_t at = x * components + c;
 			now[at] = read_sample(bits, ls, q[c], sign[c], now[at - components], above[at],
 			                      above[at - components]);
 		}
@@ -305,9 +306,9 @@ struct lines {
 };
 
 /* What lies beside a line: before it the first sample of the line above, behind it the last one of that. */
-static void border(const struct line *line, size_t width, size_t components)
+static void border(const struct line *line, ptrdiff_t width, ptrdiff_t components)
 {
-	for (size_t c = 0; c < components; c++) {
+	for (ptrdiff_t c = 0; c < components; c++) {
 		line->now[c - components] = line->above[c];
 		line->above[width * line->step + c] = line->above[(width - 1) * line->step + c];
 	}
@@ -334,11 +335,11 @@ static enum hilum_status read_lines(struct stream *stream, struct hl_ls *ls, str
                                     const struct hl_dicom_plane *plane, struct hilum_error *error)
 {
 	struct bits bits = {.at = stream->at, .end = stream->end};
-	size_t width = (size_t)stream->width;
+	ptrdiff_t width = stream->width;
 
 	for (int32_t y = 0; y < stream->height; y++) {
 		if (stream->interleave == 2) {
-			size_t components = (size_t)stream->components;
+			ptrdiff_t components = stream->components;
 			struct line line = {lines->above + components, lines->now + components, components};
 			border(&line, width, components);
 			read_pixels(&bits, ls, &line, width, components);

@@ -121,7 +121,7 @@ static bool frames_by_stream(struct hl_dicom *dicom)
 
 enum hilum_status hl_dicom_find_fragments(struct hl_dicom *dicom, struct hilum_error *error)
 {
-	struct hl_dicom_fragment table, fragment;
+	struct hl_dicom_fragment table = {0}, fragment;
 	enum hl_dicom_step step;
 	size_t at = 0, begin;
 	int32_t count = 0;
@@ -226,7 +226,7 @@ static enum hilum_status read_native(const struct hl_dicom *dicom, const uint8_t
 		return read_bits(dicom, bytes, length, (size_t)frame * pixels, out, error);
 	if (shared && length / (size_t)dicom->frames < frame_bytes && dicom->width % 2 == 0)
 		stored = pixels * 2;
-	if (length / stored < (size_t)frame + 1)
+	if (((size_t)frame + 1) * stored > length)
 		return hl_fail(error, HILUM_ERROR_FORMAT, "damaged: %zu bytes of pixel data, %zu are needed", length,
 		               stored * (size_t)dicom->frames);
 	bytes += stored * (size_t)frame;

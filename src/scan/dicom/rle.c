@@ -14,9 +14,10 @@ static bool unpack(const uint8_t *in, const uint8_t *end, uint8_t *out, size_t c
 	while (done < count) {
 		if (in == end)
 			return false;
-		int code = (int8_t)*in++;
-		if (code == -128)
+		int code = *in++;
+		if (code == 128)
 			continue;
+		code -= code > 128 ? 256 : 0;
 		size_t run = code >= 0 ? (size_t)code + 1 : (size_t)(1 - code);
 		if (run > count - done || (code >= 0 ? run : 1) > (size_t)(end - in))
 			return false;
