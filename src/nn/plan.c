@@ -232,16 +232,31 @@ static void run(struct hl_plan *plan, int32_t first, int32_t end, bool training,
 	}
 }
 
+/* Where the last early layer leaves what it makes of these images. */
+static void begin_go(struct hl_plan *plan, int64_t go)
+{
+	const struct hl_value *whole = &plan->unit[plan->cut].value[plan->part.type];
+	if (plan->cut > 0)
+		plan->part.data = (char *)whole->tensor.data +
+		                  (size_t)(go * hl_shape_count(plan->part.shape)) * hl_type_size(plan->part.type);
+}
+
 const float *hl_plan_forward(struct hl_plan *plan, const float *images, bool training, uint64_t seed, uint32_t step)
 {
 	omp_set_num_threads(plan->options.threads);
 	if (plan->changed)
 		prepare(plan);
-	/* Nothing writes to the input; a tensor has one kind of pointer. */
-	plan->unit[0].value[HL_F32].tensor.data = (void *)(uintptr_t)images;
 	plan->seed = seed;
 	plan->run = step;
-	run(plan, 0, plan->forward_steps, training, NULL);
+	for (int64_t go = 0; go < plan->goes; go++) {
+		struct hl_tensor *input = &plan->unit[0].value[HL_F32].tensor;
+		/* Nothing writes to the input; a tensor has one kind of pointer. */
+		input->data = (void *)(uintptr_t)(images + go * hl_shape_count(input->shape));
+		begin_go(plan, go);
+		run(plan, 0, plan->cut > 0 ? plan->early_steps : plan->forward_steps, training, NULL);
+	}
+	if (plan->cut > 0)
+		run(plan, plan->early_steps, plan->forward_steps, training, NULL);
 	/* Running statistics have moved, which a primitive may have packed. */
 	if (training)
 		plan->changed = true;

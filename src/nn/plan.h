@@ -16,7 +16,10 @@ struct hl_plan_options {
 	                    running statistics. Ignored unless training */
 	int32_t threads; /* 0: hl_cpu_count() */
 	const struct hl_backend *const *backends; /* NULL: hl_backends() */
-	bool unfused;                             /* every node alone, as with HILUM_FUSE=0 in the environment */
+	/* Outside of training, how many images go through the layers before the first dense one together, so that what
+	 * they leave for each other stays in cache; divides batch. 0: chosen; batch: all. The results are the same. */
+	int64_t at_a_time;
+	bool unfused; /* every node alone, as with HILUM_FUSE=0 in the environment */
 };
 
 /* The graph must outlive the plan. Memory that the machine does not have is refused: HILUM_ERROR_MEMORY. */

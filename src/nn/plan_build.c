@@ -55,6 +55,74 @@ static void mark_gradients(struct hl_plan *plan)
 	}
 }
 
+/* ---- a few images at a time ---- */
+
+#define AT_A_TIME 4 /* images at most, or one for each thread where those are more */
+
+static bool is_op(const struct hl_node *node, const char *name)
+{
+	return node->op && strcmp(node->op->name, name) == 0;
+}
+
+/* The last node before the first dense layer, and before what only passes values on to that; 0 where there is none, or
+ * where anything behind reads more than that one. */
+static int32_t find_cut(const struct hl_plan *plan)
+{
+	const struct hl_node *node = plan->graph->node;
+	int32_t cut = 0;
+	while (cut < plan->nodes && !is_op(&node[cut], "dense"))
+		cut++;
+	if (cut == plan->nodes)
+		return 0;
+	do
+		cut = node[cut].input[0];
+	while (is_op(&node[cut], "flatten") || is_op(&node[cut], "dropout"));
+	for (int32_t i = cut + 1; i < plan->nodes; i++)
+		for (int32_t k = 0; k < node[i].inputs; k++)
+			if (node[i].input[k] < cut)
+				return 0;
+	return cut;
+}
+
+/* Also infers the shapes: up to the cut, those of a go. */
+static enum hilum_status cut_batch(struct hl_plan *plan, struct hilum_error *error)
+{
+	int64_t batch = plan->options.batch, go = plan->options.at_a_time, most = AT_A_TIME;
+	struct hl_infer *whole;
+	enum hilum_status status;
+	if (most < plan->options.threads)
+		most = plan->options.threads;
+	for (int64_t size = most; go == 0 && size > 0; size--)
+		if (batch % size == 0)
+			go = size;
+	if (go < 1 || batch % go)
+		return hl_fail(error, HILUM_ERROR_ARGUMENT, "at_a_time: %lld does not divide %lld", (long long)go,
+		               (long long)batch);
+	plan->goes = 1;
+	if (!plan->options.training && go < batch)
+		plan->cut = find_cut(plan);
+	status = hl_graph_infer(plan->graph, batch, plan->shapes, error);
+	if (status || plan->cut == 0)
+		return status;
+	whole = hl_alloc((size_t)plan->graph->nodes, sizeof(*whole));
+	if (!whole)
+		return hl_fail_memory(error, (size_t)plan->graph->nodes * sizeof(*whole), "a plan");
+	memcpy(whole, plan->shapes, (size_t)plan->graph->nodes * sizeof(*whole));
+	status = hl_graph_infer(plan->graph, go, plan->shapes, error);
+	plan->goes = batch / go;
+	plan->whole = whole[plan->cut].out;
+	memcpy(plan->shapes + plan->cut + 1, whole + plan->cut + 1,
+	       (size_t)(plan->graph->nodes - plan->cut - 1) * sizeof(*whole));
+	hl_free(whole);
+	return status;
+}
+
+/* What those behind read. */
+static struct hl_shape shape_of(const struct hl_plan *plan, int32_t index)
+{
+	return plan->cut > 0 && index == plan->cut ? plan->whole : plan->shapes[index].out;
+}
+
 /* ---- primitives ---- */
 
 /* HILUM_ERROR_UNSUPPORTED, without words: nobody takes it. */
@@ -119,7 +187,8 @@ static enum hilum_status compile(struct hl_plan *plan, int32_t head, const struc
 
 #define TAKEN (-1)
 
-/* Nodes run as one only where they share type and fate: a backward pass or none; and only in one chain. */
+/* Nodes run as one only where they share type and fate: a backward pass or none, a few images at a time or all; and
+ * only in one chain. */
 static struct hl_fuse_node *describe(const struct hl_plan *plan, struct hilum_error *error)
 {
 	struct hl_fuse_node *list = hl_alloc((size_t)plan->nodes, sizeof(*list));
@@ -128,7 +197,7 @@ static struct hl_fuse_node *describe(const struct hl_plan *plan, struct hilum_er
 		return NULL;
 	}
 	for (int32_t i = 1; i < plan->nodes; i++) {
-		list[i].kind = 2 * (int32_t)plan->unit[i].type + plan->unit[i].gradient;
+		list[i].kind = 4 * (i > plan->cut) + 2 * (int32_t)plan->unit[i].type + plan->unit[i].gradient;
 		for (int32_t k = 0; k < plan->graph->node[i].inputs; k++) {
 			list[plan->graph->node[i].input[k]].readers++;
 			list[plan->graph->node[i].input[k]].reader = i;
@@ -242,7 +311,7 @@ static bool may_overwrite(const struct hl_plan *plan, int32_t index)
 {
 	const struct hl_unit *unit = &plan->unit[index], *source = &plan->unit[unit->input[0]];
 	if (!unit->in_place || source->value[unit->type].block == HL_BLOCK_NONE || source->readers[unit->type] != 1 ||
-	    !hl_shape_equal(plan->shapes[unit->input[0]].out, plan->shapes[index].out))
+	    !hl_shape_equal(shape_of(plan, unit->input[0]), shape_of(plan, index)))
 		return false;
 	if (unit->gradient && unit->keeps_input)
 		return false;
@@ -257,14 +326,14 @@ static void push_forward(struct hl_plan *plan, int32_t index)
 		struct hl_value *value = &source->value[unit->type];
 		if (source->type == unit->type || value->block != HL_BLOCK_NONE)
 			continue;
-		make_value(plan, value, plan->shapes[unit->input[k]].out, unit->type, NULL);
+		make_value(plan, value, shape_of(plan, unit->input[k]), unit->type, NULL);
 		push_move(plan, HL_STEP_CONVERT, unit->input[k], &source->value[source->type], value);
 	}
 	if (unit->primitive->saved > 0)
 		unit->saved = new_block(plan, unit->primitive->saved);
 	const struct hl_value *share =
 	    may_overwrite(plan, index) ? &plan->unit[unit->input[0]].value[unit->type] : NULL;
-	make_value(plan, &unit->value[unit->type], plan->shapes[index].out, unit->type, share);
+	make_value(plan, &unit->value[unit->type], shape_of(plan, index), unit->type, share);
 	int32_t step = push(plan, HL_STEP_FORWARD, index);
 	struct hl_call *call = begin_call(plan, step);
 	for (int32_t k = 0; k < unit->inputs; k++) {
@@ -274,6 +343,13 @@ static void push_forward(struct hl_plan *plan, int32_t index)
 	}
 	call->out = &unit->value[unit->type].tensor;
 	touch(plan, unit->value[unit->type].block, step);
+	if (plan->cut == 0 || index != plan->cut)
+		return;
+	/* Earlier goes have left theirs. */
+	touch(plan, unit->value[unit->type].block, 0);
+	plan->part = (struct hl_tensor){.shape = plan->shapes[index].out, .type = unit->type};
+	call->out = &plan->part;
+	plan->early_steps = plan->steps;
 }
 
 /* ---- gradients ---- */
@@ -439,7 +515,7 @@ enum hilum_status hl_plan_build(struct hl_plan *plan, struct hilum_error *error)
 {
 	enum hilum_status status = allocate(plan, error);
 	if (!status)
-		status = hl_graph_infer(plan->graph, plan->options.batch, plan->shapes, error);
+		status = cut_batch(plan, error);
 	if (status)
 		return status;
 	choose_types(plan);

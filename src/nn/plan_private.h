@@ -53,6 +53,11 @@ struct hl_plan {
 	struct hl_unit *unit;
 	struct hl_step *step;
 	int32_t steps, forward_steps;
+	/* The nodes up to cut run for at_a_time images and again, goes times; the others once. 0: all run once. */
+	int32_t cut, early_steps;
+	int64_t goes;
+	struct hl_shape whole; /* of the cut's output, of which a go writes part */
+	struct hl_tensor part;
 	struct hl_value *spare; /* gradients to be added to others */
 	int32_t spares;
 	struct hl_arena_block *block;

@@ -289,11 +289,82 @@ static void test_evaluation(void **state)
 	hl_graph_free(graph);
 }
 
+/* ---- a few images at a time ---- */
+
+static void check_goes(const char *text, enum hl_type type, int64_t batch, int64_t at_a_time)
+{
+	struct hl_graph *graph = parse(text);
+	int64_t pixels = batch * hl_shape_sample(graph->node[0].shapes.out);
+	int64_t outputs = batch * hl_shape_sample(graph->node[graph->logits].shapes.out);
+	float *slab = noise(graph->floats, 4, 0.4, 0.1), *images = noise(pixels, 1, 0, 1);
+	struct hl_plan_options options = {.batch = batch, .type = type, .threads = 2, .at_a_time = batch};
+	struct hl_plan *all = make(graph, &options, slab);
+	options.at_a_time = at_a_time;
+	struct hl_plan *few = make(graph, &options, slab);
+	for (int round = 0; round < 2; round++) {
+		const float *a = hl_plan_forward(all, images, false, 0, 0);
+		const float *b = hl_plan_forward(few, images, false, 0, 0);
+		if (memcmp(a, b, (size_t)outputs * sizeof(float)) != 0)
+			fail_msg("%.40s...: type %d, other bits for %d images at a time", text, (int)type,
+			         (int)at_a_time);
+	}
+	hl_plan_destroy(all);
+	hl_plan_destroy(few);
+	hl_block_free(slab, (size_t)graph->floats * sizeof(float));
+	hl_block_free(images, (size_t)pixels * sizeof(float));
+	hl_graph_free(graph);
+}
+
+static void test_goes(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < NETS; i++)
+		for (int type = HL_F32; type <= HL_BF16; type++) {
+			check_goes(nets[i], (enum hl_type)type, 6, 2);
+			check_goes(nets[i], (enum hl_type)type, 6, 1);
+			check_goes(nets[i], (enum hl_type)type, 12, 0);
+		}
+	/* No weights before the dense layers, which all images go through together; no dense layer; one read twice. */
+	check_goes("input 1x3x3x2\nflatten\ndense units=3\nrelu\ndense units=2", HL_BF16, 4, 1);
+	check_goes("input 1x3x3x2\nconv filters=2\nglobalpool", HL_F32, 4, 1);
+	check_goes("input 1x3x3x2\nconv filters=2\na: globalpool\nb: dense units=2\nadd from=a,b", HL_BF16, 4, 2);
+	check_goes("input 1x3x3x2\na: conv filters=2\nb: globalpool\ndense units=2\nc: globalpool from=a\n"
+	           "add from=dense1,c",
+	           HL_F32, 4, 2);
+}
+
+/* Of a batch only a few are ever held. */
+static void test_goes_memory(void **state)
+{
+	struct hl_graph *graph =
+	    parse("input 1x32x32x3\nconv filters=16 pad=1\nsigmoid\nmaxpool size=4\nflatten\ndense units=1");
+	float *slab = noise(graph->floats, 4, 0.4, 0.1);
+	struct hl_plan_options options = {.batch = 32, .threads = 1, .at_a_time = 32, .backends = reference_only};
+	struct hl_plan *all = make(graph, &options, slab);
+	options.at_a_time = 0;
+	struct hl_plan *few = make(graph, &options, slab);
+	(void)state;
+	assert_true(hl_plan_bytes(few) < hl_plan_bytes(all) / 4);
+	hl_plan_destroy(all);
+	hl_plan_destroy(few);
+	struct hilum_error error;
+	struct hl_plan *plan = NULL;
+	options.at_a_time = 5;
+	assert_int_equal(hl_plan_create(graph, &options, &plan, &error), HILUM_ERROR_ARGUMENT);
+	assert_non_null(strstr(error.message, "at_a_time"));
+	options.at_a_time = -1;
+	assert_int_equal(hl_plan_create(graph, &options, &plan, &error), HILUM_ERROR_ARGUMENT);
+	assert_null(plan);
+	hl_block_free(slab, (size_t)graph->floats * sizeof(float));
+	hl_graph_free(graph);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(test_chains), cmocka_unit_test(test_what_runs),  cmocka_unit_test(test_same),
-	    cmocka_unit_test(test_frozen), cmocka_unit_test(test_evaluation),
+	    cmocka_unit_test(test_chains),      cmocka_unit_test(test_what_runs),  cmocka_unit_test(test_same),
+	    cmocka_unit_test(test_frozen),      cmocka_unit_test(test_evaluation), cmocka_unit_test(test_goes),
+	    cmocka_unit_test(test_goes_memory),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -157,18 +157,92 @@ static void copy_range(const struct hl_vector_task *task, int64_t begin, int64_t
 	memcpy((char *)task->out + begin, (const char *)task->a + begin, (size_t)(end - begin));
 }
 
+/* Copies bytes unless they lie there already. */
+static void copy(const void *from, const struct hl_tensor *to, int32_t threads)
+{
+	struct hl_vector_task task = {.a = from, .out = to->data};
+	int64_t bytes = hl_shape_count(to->shape) * (int64_t)hl_type_size(to->type);
+
+	if (from != to->data)
+		hl_vector_run(copy_range, &task, bytes, INT64_C(4) * GRAIN, threads);
+}
+
 static void add_backward(struct hl_primitive *primitive, const struct hl_call *call)
 {
 	const struct hl_vector *node = (const struct hl_vector *)primitive;
-	int64_t bytes = hl_shape_count(call->dout->shape) * (int64_t)hl_type_size(call->dout->type);
 
-	for (int i = 0; i < 2; i++) {
-		struct hl_vector_task task = {.a = call->dout->data};
-		if (!call->din[i] || call->din[i]->data == call->dout->data)
-			continue;
-		task.out = call->din[i]->data;
-		hl_vector_run(copy_range, &task, bytes, INT64_C(4) * GRAIN, node->threads);
+	for (int i = 0; i < 2; i++)
+		if (call->din[i])
+			copy(call->dout->data, call->din[i], node->threads);
+}
+
+/* ---- dropout outside of training ---- */
+
+static void same_forward(struct hl_primitive *primitive, const struct hl_call *call)
+{
+	copy(call->in[0]->data, call->out, threads_of(call, primitive));
+}
+
+/* ---- flatten: to channels first ---- */
+
+#define SQUARE 16 /* by as many elements at a time, which stay in the first cache on both sides */
+
+/* a: matrices of tile rows by shards columns, one behind the other; out: the same, columns for rows. Number i of a
+ * range is a strip of SQUARE rows. */
+HL_VECTOR_INLINE void transpose(const struct hl_vector_task *task, int64_t begin, int64_t end, const bool half)
+{
+	const int64_t rows = task->tile, columns = task->shards, strips = (rows + SQUARE - 1) / SQUARE;
+
+	for (int64_t i = begin; i < end; i++) {
+		int64_t matrix = i / strips * rows * columns, from = i % strips * SQUARE;
+		int64_t to = from + SQUARE < rows ? from + SQUARE : rows;
+		for (int64_t c0 = 0; c0 < columns; c0 += SQUARE)
+			for (int64_t c = c0; c < c0 + SQUARE && c < columns; c++)
+				for (int64_t r = from; r < to; r++)
+					if (half)
+						((uint16_t *)task->out)[matrix + c * rows + r] =
+						    ((const uint16_t *)task->a)[matrix + r * columns + c];
+					else
+						((float *)task->out)[matrix + c * rows + r] =
+						    ((const float *)task->a)[matrix + r * columns + c];
 	}
+}
+
+static HL_VECTOR_CLONES void transpose32(const struct hl_vector_task *task, int64_t begin, int64_t end)
+{
+	transpose(task, begin, end, false);
+}
+
+static HL_VECTOR_CLONES void transpose16(const struct hl_vector_task *task, int64_t begin, int64_t end)
+{
+	transpose(task, begin, end, true);
+}
+
+static void flatten(const struct hl_vector *node, const void *from, void *to, int64_t images, int64_t rows,
+                    int64_t columns)
+{
+	struct hl_vector_task task = {.a = from, .out = to, .tile = rows, .shards = columns};
+	int64_t grain = GRAIN / (SQUARE * columns) + 1;
+
+	hl_vector_run(node->half ? transpose16 : transpose32, &task, images * ((rows + SQUARE - 1) / SQUARE), grain,
+	              node->threads);
+}
+
+static void flatten_forward(struct hl_primitive *primitive, const struct hl_call *call)
+{
+	struct hl_shape in = call->shapes->in[0];
+
+	flatten((const struct hl_vector *)primitive, call->in[0]->data, call->out->data, in.n, in.d * in.h * in.w,
+	        in.c);
+}
+
+static void flatten_backward(struct hl_primitive *primitive, const struct hl_call *call)
+{
+	struct hl_shape in = call->shapes->in[0];
+
+	if (call->din[0])
+		flatten((const struct hl_vector *)primitive, call->dout->data, call->din[0]->data, in.n, in.c,
+		        in.d * in.h * in.w);
 }
 
 /* ---- which node runs here ---- */
@@ -204,6 +278,22 @@ static enum hilum_status fill_add(const struct hl_compile *request, struct hl_ve
 	return HILUM_OK;
 }
 
+static enum hilum_status fill_dropout(const struct hl_compile *request, struct hl_vector *node)
+{
+	if (request->training)
+		return HILUM_ERROR_UNSUPPORTED;
+	node->primitive.forward = same_forward;
+	return HILUM_OK;
+}
+
+static enum hilum_status fill_flatten(const struct hl_compile *request, struct hl_vector *node)
+{
+	(void)request;
+	node->primitive.forward = flatten_forward;
+	node->primitive.backward = flatten_backward;
+	return HILUM_OK;
+}
+
 static enum hilum_status fill_batchnorm(const struct hl_compile *request, struct hl_vector *node)
 {
 	return hl_vector_batchnorm(request, (struct hl_norm *)node);
@@ -220,6 +310,8 @@ static const struct {
     {"relu", fill_relu},
     {"leakyrelu", fill_leakyrelu},
     {"add", fill_add},
+    {"flatten", fill_flatten},
+    {"dropout", fill_dropout},
 };
 
 static enum hilum_status compile(const struct hl_compile *request, struct hl_primitive **out, struct hilum_error *error)
