@@ -5,8 +5,8 @@
 #include "scan/sandbox.h"
 
 #define HL_ARCHIVE_FILES_MAX 100000
-/* Of all files unpacked together, with what is needed to find them. */
-#define HL_ARCHIVE_BYTES_MAX HL_SANDBOX_OUTPUT_MAX
+/* Of all files unpacked together, with what is needed to find them; held twice while it is handed over. */
+#define HL_ARCHIVE_BYTES_MAX ((size_t)448 << 20)
 /* How many times its size an archive may unpack to beyond the first megabyte: deflate's most is 1032. What makes more
  * is made to. */
 #define HL_ARCHIVE_RATIO_MAX 1100
