@@ -406,11 +406,12 @@ HILUM_API enum hilum_status hilum_calibrate_print(const struct hilum_calibrate_r
  * A scan is a file of any format that hilum reads, a folder with a DICOM series, or an archive of either. */
 
 struct hilum_convert_options {
-	int slices;         /* 0 one file, 1 a folder of PNG, 2 of TIFF */
-	const char *window; /* for PNG: "lung", "mediastinum", "bone", "center/width"; NULL: lung */
-	bool compress;      /* the voxels of a MetaImage */
-	int64_t series;     /* which of several, from 1; 0: the only one */
-	bool force;         /* go on where a scan would be refused */
+	int slices;          /* 0 one file, 1 a folder of PNG, 2 of TIFF */
+	const char *window;  /* for PNG: "lung", "mediastinum", "bone", "center/width"; NULL: lung */
+	const char *spacing; /* "1" or "0.7,0.7,1.25": resample to voxels of so many mm; NULL: as they are */
+	bool compress;       /* the voxels of a MetaImage */
+	int64_t series;      /* which of several, from 1; 0: the only one */
+	bool force;          /* go on where a scan would be refused */
 };
 HILUM_API extern const struct hilum_option hilum_convert_option_table[];
 

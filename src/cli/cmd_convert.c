@@ -25,7 +25,8 @@ const struct verb verb_convert = {
         "to about a hundred-thousandth of a millimetre, MetaImage exactly; TIFF and PNG hold none. Only PNG changes "
         "Hounsfield units: to 8 bits, through a window.",
     .examples = "hilum convert series/ scan.nii.gz\nhilum convert scan.nii.gz scan.mha --compress\n"
-                "hilum convert series/ slices --slices tiff",
+                "hilum convert series/ slices --slices tiff\nhilum convert series/ "
+                "coarse.nii.gz --spacing 2",
     .library = hilum_convert_option_table,
     .least = 2,
     .most = 2,

@@ -1,4 +1,4 @@
-/* hilum_convert: a scan into another format, voxels and place unchanged. */
+/* hilum_convert: a scan into another format, voxels and place unchanged unless another size of voxels is asked for. */
 #include "infer/scans.h"
 
 #include <string.h>
@@ -9,6 +9,7 @@
 #include "base/memory.h"
 #include "base/number.h"
 #include "scan/format.h"
+#include "scan/resample.h"
 #include "scan/window.h"
 
 static const char *const slice_kinds[] = {"none", "png", "tiff", NULL};
@@ -27,6 +28,11 @@ const struct hilum_option hilum_convert_option_table[] = {
      .initial = "lung",
      .value = "NAME|C/W",
      .help = "for PNG, which cannot hold Hounsfield units: lung, mediastinum, bone or center/width"},
+    {.name = "spacing",
+     .kind = HILUM_OPTION_TEXT,
+     .offset = offsetof(struct hilum_convert_options, spacing),
+     .value = "MM[,MM,MM]",
+     .help = "resample to voxels of this size, along all axes or along x, y and z"},
     {.name = "compress",
      .kind = HILUM_OPTION_FLAG,
      .offset = offsetof(struct hilum_convert_options, compress),
@@ -212,6 +218,42 @@ enum hilum_status hl_scan_check_ending(const char *path, struct hilum_error *err
 	               path);
 }
 
+/* "1" for all axes, or "0.7,0.7,1.25". */
+static bool parse_spacing(const char *text, double spacing[3])
+{
+	char *end;
+
+	for (int k = 0; k < 3; k++) {
+		spacing[k] = hl_number_parse(text, &end);
+		if (end == text || !(spacing[k] > 0))
+			return false;
+		text = end + (*end == ',' && k < 2);
+		if (k == 0 && !*end) {
+			spacing[1] = spacing[2] = spacing[0];
+			return true;
+		}
+		if (k < 2 && *end != ',')
+			return false;
+	}
+	return !*end;
+}
+
+static enum hilum_status resample(struct hl_volume *volume, const char *text, struct hilum_error *error)
+{
+	struct hl_volume resampled;
+	double spacing[3];
+	enum hilum_status status;
+
+	if (!parse_spacing(text, spacing))
+		return hl_fail(error, HILUM_ERROR_ARGUMENT, "spacing: '%.80s' is not one or three sizes in mm", text);
+	status = hl_volume_resample(volume, spacing, volume->type, 0, &resampled, error);
+	if (status)
+		return status;
+	hl_volume_free(volume);
+	*volume = resampled;
+	return HILUM_OK;
+}
+
 enum hilum_status hilum_convert(const char *scan, const char *out, const struct hilum_convert_options *options,
                                 struct hilum_error *error)
 {
@@ -223,8 +265,11 @@ enum hilum_status hilum_convert(const char *scan, const char *out, const struct 
 		status = hl_scan_load(scan, options->force, options->series, &volume, error);
 	if (status)
 		return status;
-	status = options->slices == SLICES_NONE ? hl_scan_write(out, &volume, options, error)
-	                                        : write_slices(out, &volume, options, error);
+	if (options->spacing)
+		status = resample(&volume, options->spacing, error);
+	if (!status)
+		status = options->slices == SLICES_NONE ? hl_scan_write(out, &volume, options, error)
+		                                        : write_slices(out, &volume, options, error);
 	hl_volume_free(&volume);
 	return status;
 }

@@ -164,6 +164,37 @@ static void test_convert_slices(void **state)
 	hl_free(png);
 }
 
+static void test_convert_resampled(void **state)
+{
+	struct hilum_convert_options options = convert_options();
+	struct hilum_error error;
+	char *path = in_folder("resampled.mha");
+	struct hl_volume volume;
+
+	(void)state;
+	options.spacing = "1,0.5,3";
+	assert_int_equal(hilum_convert(scan_path, path, &options, &error), HILUM_OK);
+	assert_int_equal(hl_scan_open(path, &volume, &error), HILUM_OK);
+	assert_int_equal(volume.width, WIDTH / 2);
+	assert_int_equal(volume.height, HEIGHT);
+	assert_int_equal(volume.depth, 4);
+	assert_true(volume.spacing[0] == 1 && volume.spacing[2] == 3 && volume.origin[0] == 0.25);
+	hl_volume_free(&volume);
+	options.spacing = "1.5";
+	assert_int_equal(hilum_convert(scan_path, path, &options, &error), HILUM_OK);
+	assert_int_equal(hl_scan_open(path, &volume, &error), HILUM_OK);
+	assert_int_equal(volume.depth, DEPTH);
+	assert_int_equal(volume.width, WIDTH / 3);
+	hl_volume_free(&volume);
+	static const char *const wrong[] = {"", "x", "1,1", "1,1,1,1", "1,,1", "0", "-1", "1,1,1 ", "nan", "1x1x1"};
+	for (size_t i = 0; i < sizeof(wrong) / sizeof(*wrong); i++) {
+		options.spacing = wrong[i];
+		if (hilum_convert(scan_path, path, &options, &error) != HILUM_ERROR_ARGUMENT)
+			fail_msg("'%s' was taken", wrong[i]);
+	}
+	hl_free(path);
+}
+
 static void test_convert_refuses(void **state)
 {
 	struct hilum_convert_options options = convert_options();
@@ -389,15 +420,11 @@ static void test_info(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(test_convert),
-	    cmocka_unit_test(test_convert_slices),
-	    cmocka_unit_test(test_convert_refuses),
-	    cmocka_unit_test(test_windows),
-	    cmocka_unit_test(test_view_slice),
-	    cmocka_unit_test(test_view_mask),
-	    cmocka_unit_test(test_view_layouts),
-	    cmocka_unit_test(test_view_refuses),
-	    cmocka_unit_test(test_info),
+	    cmocka_unit_test(test_convert),           cmocka_unit_test(test_convert_slices),
+	    cmocka_unit_test(test_convert_resampled), cmocka_unit_test(test_convert_refuses),
+	    cmocka_unit_test(test_windows),           cmocka_unit_test(test_view_slice),
+	    cmocka_unit_test(test_view_mask),         cmocka_unit_test(test_view_layouts),
+	    cmocka_unit_test(test_view_refuses),      cmocka_unit_test(test_info),
 	};
 
 	return cmocka_run_group_tests(tests, set_up, tear_down);
