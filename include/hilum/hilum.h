@@ -340,9 +340,9 @@ HILUM_API enum hilum_status hilum_scores_print(const struct hilum_scores *scores
 struct hilum_comparison;
 
 /* Matches the cases of two scored tables by path (or id) and draws the 95 % interval of the difference of every figure:
- * the same groups for both. Groups are a's, or b's where a has none. Cases that stand in one table only are left out and
- * counted. HILUM_ERROR_DATA where a path stands twice in a table, labels differ or no case is in both. options as for
- * hilum_score_file, resamples at least 100. hilum_comparison_free. */
+ * the same groups for both. Groups are a's, or b's where a has none. Cases that stand in one table only are left out
+ * and counted. HILUM_ERROR_DATA where a path stands twice in a table, labels differ or no case is in both. options as
+ * for hilum_score_file, resamples at least 100. hilum_comparison_free. */
 HILUM_API enum hilum_status hilum_compare(const struct hilum_scores *a, const struct hilum_scores *b,
                                           const struct hilum_score_options *options, struct hilum_comparison **out,
                                           struct hilum_error *error);
@@ -382,10 +382,10 @@ HILUM_API extern const struct hilum_option hilum_calibrate_option_table[];
 struct hilum_calibrate_result {
 	char file[512]; /* written */
 	char part[16];
-	size_t cases, groups, unreadable; /* groups 0: none were given */
-	int method;                       /* enum hilum_calibration, never auto */
-	double slope, intercept;          /* of temperature (1/T, 0) and Platt */
-	size_t points;                    /* of isotonic */
+	size_t cases, groups, unreadable;         /* groups 0: none were given */
+	int method;                               /* enum hilum_calibration, never auto */
+	double slope, intercept;                  /* of temperature (1/T, 0) and Platt */
+	size_t points;                            /* of isotonic */
 	double log_loss[HILUM_CALIBRATION_COUNT]; /* of each method on cases whose group took no part in its fit; NaN
 	                                             where it cannot be fitted, and for auto */
 	double conformal;                         /* 0: no zones */

@@ -32,7 +32,7 @@ double hl_random_uniform(struct hl_random *random);                        /* [0
 double hl_random_range(struct hl_random *random, double low, double high); /* [low, high) */
 uint32_t hl_random_below(struct hl_random *random, uint32_t bound);        /* 0 .. bound-1, unbiased; bound > 0 */
 double hl_random_normal(struct hl_random *random);                         /* mean 0, variance 1 */
-double hl_normal_quantile(double p);                                        /* p in (0, 1) */
+double hl_normal_quantile(double p);                                       /* p in (0, 1) */
 void hl_random_shuffle(struct hl_random *random, uint32_t *items, uint32_t count);
 /* count words of the stream, starting at word offset: the same as drawing them one by one, but seekable. */
 void hl_random_fill(const struct hl_random *start, uint64_t offset, uint32_t *out, uint64_t count);

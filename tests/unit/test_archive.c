@@ -178,7 +178,7 @@ static void test_bombs(void **state)
 	for (size_t k = 0; k < 2; k++) {
 		struct hl_buffer bytes = archive_make(packed[k], zeros, 2);
 		assert_true(bytes.length > 0 && bytes.length < (size_t)4 << 20);
-		assert_refused(&bytes, HILUM_ERROR_LIMIT, "unpacks to more than 768 MiB");
+		assert_refused(&bytes, HILUM_ERROR_LIMIT, "unpacks to more than 448 MiB");
 		hl_buffer_free(&bytes);
 	}
 }

@@ -40,9 +40,9 @@ HL_VECTOR_INLINE void hl_vector_store(void *data, int64_t i, float value, const 
 		((float *)data)[i] = value;
 }
 
-/* The activation z < 0 ? below z : z, and the gradient d behind it. keep is 0 for relu, whose other half is zero whatever
- * z and d are (infinite, too), and all ones otherwise. Selected by bits, because the compiler would not compute a product
- * that may not be wanted, and so not make vectors of it. */
+/* The activation z < 0 ? below z : z, and the gradient d behind it. keep is 0 for relu, whose other half is zero
+ * whatever z and d are (infinite, too), and all ones otherwise. Selected by bits, because the compiler would not
+ * compute a product that may not be wanted, and so not make vectors of it. */
 union hl_vector_bits {
 	float f;
 	uint32_t u;
