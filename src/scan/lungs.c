@@ -17,13 +17,8 @@ enum { GREY_SAMPLES = 1 << 20, GREY_BINS = 256 };
 static double grey_at(const struct hl_volume *scan, size_t pixel)
 {
 	size_t width = (size_t)scan->width, height = (size_t)scan->height;
-	int32_t x = (int32_t)(pixel % width), y = (int32_t)(pixel / width % height);
-	int32_t z = (int32_t)(pixel / width / height);
-	double value = hl_volume_get(scan, x, y, z, 0);
-	if (scan->channels == 3)
-		value =
-		    0.299 * value + 0.587 * hl_volume_get(scan, x, y, z, 1) + 0.114 * hl_volume_get(scan, x, y, z, 2);
-	return value;
+	return hl_lungs_grey(scan, (int32_t)(pixel % width), (int32_t)(pixel / width % height),
+	                     (int32_t)(pixel / width / height));
 }
 
 /* The means of the two classes of a histogram that differ most between them (Otsu 1979); false for one class only. */

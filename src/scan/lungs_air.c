@@ -115,19 +115,23 @@ void hl_lungs_row(const struct hl_lung_work *work, int32_t y, int32_t z, int16_t
 	}
 }
 
+double hl_lungs_grey(const struct hl_volume *scan, int32_t x, int32_t y, int32_t z)
+{
+	double value = hl_volume_get(scan, x, y, z, 0);
+	if (scan->channels == 3)
+		value =
+		    0.299 * value + 0.587 * hl_volume_get(scan, x, y, z, 1) + 0.114 * hl_volume_get(scan, x, y, z, 2);
+	return value;
+}
+
 int16_t hl_lungs_value(const struct hl_lung_work *work, int32_t x, int32_t y, int32_t z)
 {
 	const struct hl_volume *scan = work->scan;
 	double sum = 0;
 	int32_t count = 0;
 	for (int32_t v = y * work->step[1]; v < (y + 1) * work->step[1] && v < scan->height; v++)
-		for (int32_t u = x * work->step[0]; u < (x + 1) * work->step[0] && u < scan->width; u++, count++) {
-			double value = hl_volume_get(scan, u, v, z, 0);
-			if (scan->channels == 3)
-				value = 0.299 * value + 0.587 * hl_volume_get(scan, u, v, z, 1) +
-				        0.114 * hl_volume_get(scan, u, v, z, 2);
-			sum += value;
-		}
+		for (int32_t u = x * work->step[0]; u < (x + 1) * work->step[0] && u < scan->width; u++, count++)
+			sum += hl_lungs_grey(scan, u, v, z);
 	return to_hounsfield(work, sum / count);
 }
 

@@ -44,7 +44,8 @@ struct hl_lung_work {
 
 /* One row of the grid on the scale of Hounsfield units. */
 void hl_lungs_row(const struct hl_lung_work *work, int32_t y, int32_t z, int16_t *row);
-/* One pixel of it. */
+/* One pixel of the scan, of colours their luma, and one of the grid. */
+double hl_lungs_grey(const struct hl_volume *scan, int32_t x, int32_t y, int32_t z);
 int16_t hl_lungs_value(const struct hl_lung_work *work, int32_t x, int32_t y, int32_t z);
 
 /* Calls run for every slice, on several threads; the failure of the first slice that failed. */

@@ -192,7 +192,7 @@ class Contract(Phantoms):
 
     def test_every_verb_has_help_and_manual(self):
         overview = run("--help").stdout
-        for verb in "phantom train eval score compare calibrate predict info ops doctor bench".split():
+        for verb in "phantom train eval score compare calibrate predict info lungs ops doctor bench".split():
             self.assertIn(verb, overview)
             options = {word.strip("[]") for word in run(verb, "--help").stdout.split() if word.startswith("--")}
             manual = run("help", "--man", verb).stdout.replace("\\-", "-")
