@@ -60,13 +60,10 @@ static enum hilum_status fail_archive(const struct unpacking *unpacking, struct 
 /* What is hidden on a disk, and the shadows that a Mac puts beside files. */
 static bool is_hidden(const char *name)
 {
-	const char *part = name;
-
-	while (part) {
+	for (const char *part = name; part; part = strchr(part, '/')) {
+		part += *part == '/';
 		if (*part == '.' && part[1] != '/' && !(part[1] == '.' && part[2] == '/'))
 			return true;
-		part = strchr(part, '/');
-		part += part != NULL;
 	}
 	return strncmp(name, "__MACOSX/", 9) == 0;
 }
