@@ -59,7 +59,7 @@ struct hl_backend {
 };
 
 extern const struct hl_backend hl_backend_reference; /* plain C; every op; bf16 by widening */
-extern const struct hl_backend hl_backend_avx512;    /* convolution with AVX-512; x86-64 only */
+extern const struct hl_backend hl_backend_avx512;    /* convolution and dense layers with AVX-512; x86-64 only */
 extern const struct hl_backend hl_backend_vector;    /* bandwidth-bound ops, vectorised by the compiler per ISA */
 extern const struct hl_backend hl_backend_onednn;    /* convolution, dense, pooling */
 

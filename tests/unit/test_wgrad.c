@@ -161,7 +161,7 @@ static void tap_sums(const struct sample *s, const float *x, const float *dy, st
 	}
 }
 
-/* The worst error as a share of what was added up. */
+/* The worst error as a share of what was added up; infinite where there is no number. */
 static double worst_weight(const struct sample *s, const float *x, const float *dy, const float *dweight)
 {
 	int64_t taps = s->size.d * s->size.h * s->size.w, cells = s->filters * s->in.c;
@@ -170,9 +170,8 @@ static double worst_weight(const struct sample *s, const float *x, const float *
 		struct hl_axes at = {tap / s->size.w / s->size.h, tap / s->size.w % s->size.h, tap % s->size.w};
 		tap_sums(s, x, dy, at, sum, size);
 		for (int64_t k = 0; k < cells; k++) {
-			double error = fabs((double)dweight[k * taps + tap] - sum[k]);
-			if (!(error <= worst * (size[k] + 1e-30)))
-				worst = error / (size[k] + 1e-30);
+			double got = (double)dweight[k * taps + tap];
+			worst = fmax(worst, isnan(got) ? INFINITY : fabs(got - sum[k]) / (size[k] + 1e-30));
 		}
 	}
 	free(sum);
@@ -190,9 +189,7 @@ static double worst_bias(const struct sample *s, const float *dy, const float *d
 			sum += (double)dy[p * s->filters + o];
 			size += fabs((double)dy[p * s->filters + o]);
 		}
-		double error = fabs((double)dbias[o] - sum) / size;
-		if (!(error <= worst))
-			worst = error;
+		worst = fmax(worst, isnan(dbias[o]) ? INFINITY : fabs((double)dbias[o] - sum) / size);
 	}
 	return worst;
 }

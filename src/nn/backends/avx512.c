@@ -6,6 +6,8 @@ static enum hilum_status compile(const struct hl_compile *request, struct hl_pri
 {
 	if (strcmp(request->op->name, "conv") == 0)
 		return hl_avx512_conv(request, out, error);
+	if (strcmp(request->op->name, "dense") == 0)
+		return hl_avx512_dense(request, out, error);
 	return hl_fail(error, HILUM_ERROR_UNSUPPORTED, "avx512: no %s here", request->op->name);
 }
 

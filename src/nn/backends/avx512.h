@@ -5,4 +5,6 @@
 
 enum hilum_status hl_avx512_conv(const struct hl_compile *request, struct hl_primitive **out,
                                  struct hilum_error *error);
+enum hilum_status hl_avx512_dense(const struct hl_compile *request, struct hl_primitive **out,
+                                  struct hilum_error *error);
 #endif

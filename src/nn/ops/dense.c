@@ -130,5 +130,5 @@ const struct hl_op hl_op_dense = {
     .forward = forward,
     .backward = backward,
     .samples = (const char *const[]){"3x1x1x1x7 units=5", "1x1x1x1x1 units=1", "2x1x1x1x13 units=3 bias=false",
-                                     "1x1x1x1x33 units=16", "3x1x1x1x64 units=1", NULL},
+                                     "1x1x1x1x33 units=16", "3x1x1x1x64 units=1", "19x1x1x1x7 units=17", NULL},
 };
