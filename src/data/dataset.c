@@ -542,6 +542,28 @@ uint32_t *hl_dataset_select(const struct hl_dataset *dataset, enum hl_split_part
 	return selected;
 }
 
+/* Bytes of a file, or of the files in a folder, which is a series; -1 where there is nothing. */
+static long long size_of(const char *path)
+{
+	struct hl_names names;
+	struct stat about;
+	long long size = 0;
+	if (stat(path, &about) != 0)
+		return -1;
+	if (!S_ISDIR(about.st_mode))
+		return (long long)about.st_size;
+	if (hl_directory_list(path, HL_CASES_MAX, &names, NULL))
+		return -1;
+	for (size_t i = 0; i < names.count; i++) {
+		char *file = hl_path_join(path, names.name[i]);
+		if (file && stat(file, &about) == 0 && S_ISREG(about.st_mode))
+			size += (long long)about.st_size;
+		hl_free(file);
+	}
+	hl_names_free(&names);
+	return size;
+}
+
 /* A chain of digests, so that the memory needed does not grow with the data set. */
 void hl_dataset_hash(const struct hl_dataset *dataset, char hex[65])
 {
@@ -550,8 +572,7 @@ void hl_dataset_hash(const struct hl_dataset *dataset, char hex[65])
 		const struct hl_case *item = &dataset->cases[i];
 		const char *label = dataset->origins[item->origin];
 		char link[256];
-		struct stat about;
-		long long size = stat(item->file, &about) == 0 ? (long long)about.st_size : -1;
+		long long size = size_of(item->file);
 		int length =
 		    snprintf(link, sizeof(link), "%s %s %s %lld\n", chain.hex,
 		             hl_sha256(item->path, strlen(item->path)).hex, hl_sha256(label, strlen(label)).hex, size);

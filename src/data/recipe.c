@@ -1,7 +1,7 @@
 #include "data/recipe.h"
 
 #include "base/memory.h"
-#include "scan/format.h"
+#include "scan/load.h"
 #include "scan/resample.h"
 
 #include <jansson.h>
@@ -140,7 +140,7 @@ enum hilum_status hl_recipe_open(const struct hl_recipe *recipe, const char *pat
                                  struct hilum_error *error)
 {
 	struct hl_volume volume = {0};
-	enum hilum_status status = hl_scan_open(path, &volume, error);
+	enum hilum_status status = hl_load(path, NULL, &volume, NULL, error);
 	if (status)
 		return status;
 	status = hl_recipe_apply(recipe, &volume, out, error);

@@ -283,19 +283,18 @@ enum hilum_status hl_load_files(const struct hl_file *files, size_t count, const
 
 enum what { FOLDER, DIRECTORY, DICOM_FILE, ARCHIVE, OTHER_FILE };
 
-/* By its first bytes. */
-static bool is_archive(const char *path)
+/* The first bytes of a file; 0 where there are none. */
+static size_t peek(const char *path, uint8_t *out, size_t size)
 {
-	uint8_t head[4096];
-	size_t size;
 	ssize_t got;
+	size_t length;
 	int fd;
 
-	if (hl_file_open(path, HL_FILE_BYTES_MAX, &fd, &size, NULL))
-		return false;
-	got = pread(fd, head, sizeof(head), 0);
+	if (hl_file_open(path, HL_FILE_BYTES_MAX, &fd, &length, NULL))
+		return 0;
+	got = pread(fd, out, size, 0);
 	close(fd);
-	return got > 0 && hl_archive_detect(head, (size_t)got);
+	return got > 0 ? (size_t)got : 0;
 }
 
 /* What a path is; a file that cannot be read is left to what reads it, which says why. */
@@ -304,16 +303,24 @@ static enum what find_out(const char *path)
 	const struct hl_file file = {.name = path, .path = path};
 	struct hl_head head;
 	enum what what = OTHER_FILE;
+	uint8_t first[4096];
+	size_t got;
 
 	if (hl_path_is_directory(path))
 		return FOLDER;
+	got = peek(path, first, sizeof(first));
+	/* A DICOM file may begin as another kind does (PS3.10, 7.1). */
+	if (!hl_dicom_detect(first, got)) {
+		if (hl_archive_detect(first, got))
+			return ARCHIVE;
+		if (hl_scan_is_known(first, got))
+			return OTHER_FILE;
+	}
 	hl_head_read(&file, false, &head);
 	if (head.kind == HL_HEAD_DIRECTORY)
 		what = DIRECTORY;
 	else if (head.kind == HL_HEAD_DICOM)
 		what = DICOM_FILE;
-	else if (is_archive(path))
-		what = ARCHIVE;
 	hl_dicom_close(&head.dicom);
 	return what;
 }

@@ -691,6 +691,51 @@ static void names_the_file(void **state)
 	assert_non_null(strstr(error.message, "broken.png"));
 }
 
+/* A case may be a volume, in one file, in two, or in a folder: the net sees its middle slice, whichever it is. */
+static void takes_volumes(void **state)
+{
+	const struct pictures *pictures = *state;
+	static const char *const names[] = {"a.nii.gz", "b.mhd", "c.tif", "series"};
+	struct hl_recipe recipe = make_recipe(1, 8, HL_FIT_CROP);
+	uint8_t expected[64], out[64];
+	struct hl_volume volume;
+	char path[512], inner[600], hash[65], again[65];
+	assert_int_equal(hl_volume_init(&volume, 8, 8, 5, 1, HL_VOXEL_I16, NULL), HILUM_OK);
+	for (int i = 0; i < 8 * 8 * 5; i++)
+		((int16_t *)volume.voxels)[i] = (int16_t)(i * 37 % 1400 - 1300);
+	assert_int_equal(hl_recipe_apply(&recipe, &volume, expected, NULL), HILUM_OK);
+	pictures_path(pictures, names[0], path);
+	assert_int_equal(hl_nifti_write(path, &volume, NULL), HILUM_OK);
+	pictures_path(pictures, names[1], path);
+	assert_int_equal(hl_metaimage_write(path, &volume, true, NULL), HILUM_OK);
+	pictures_path(pictures, names[2], path);
+	assert_int_equal(hl_tiff_write(path, &volume, NULL), HILUM_OK);
+	pictures_path(pictures, names[3], path);
+	assert_int_equal(hl_directory_make(path, NULL), HILUM_OK);
+	snprintf(inner, sizeof(inner), "%s/x.mha", path);
+	assert_int_equal(hl_metaimage_write(inner, &volume, false, NULL), HILUM_OK);
+	pictures_text(pictures, "m.csv", "path,label,patient\na.nii.gz,a,1\nb.mhd,b,2\nc.tif,a,3\nseries,b,4\n");
+	struct hl_dataset *dataset = open_data(pictures, "m.csv", NULL);
+	assert_int_equal(dataset->count, 4);
+	for (size_t i = 0; i < 4; i++) {
+		struct hilum_error error = {0};
+		assert_string_equal(dataset->cases[i].path, names[i]);
+		if (hl_recipe_open(&recipe, dataset->cases[i].file, out, NULL, &error))
+			fail_msg("%s", error.message);
+		assert_memory_equal(out, expected, sizeof(out));
+	}
+	/* What is in the folder counts, the folder itself does not. */
+	hl_dataset_hash(dataset, hash);
+	hl_dataset_hash(dataset, again);
+	assert_string_equal(hash, again);
+	snprintf(inner, sizeof(inner), "%s/y.mha", path);
+	assert_int_equal(hl_metaimage_write(inner, &volume, false, NULL), HILUM_OK);
+	hl_dataset_hash(dataset, again);
+	assert_string_not_equal(hash, again);
+	hl_dataset_free(dataset);
+	hl_volume_free(&volume);
+}
+
 #define WITH_PICTURES(test) cmocka_unit_test_setup_teardown(test, pictures_setup, pictures_teardown)
 
 int main(void)
@@ -717,6 +762,7 @@ int main(void)
 	    cmocka_unit_test(recipe_goes_round),
 	    cmocka_unit_test(refuses_recipes),
 	    WITH_PICTURES(names_the_file),
+	    WITH_PICTURES(takes_volumes),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
