@@ -417,21 +417,29 @@ static void run_chunk(const struct hl_pass_walk *walk, int64_t task)
 	                pass->groups * (part + 1) / pass->parts);
 }
 
-static void run_task(const struct hl_pass_walk *walk, int64_t task)
+static void run_linear(const struct hl_pass_walk *walk, int64_t task)
 {
 	const struct hl_pass *pass = walk->pass;
 	int64_t strips = hl_divide_up(hl_pass_places(pass), pass->strip);
 
-	if (pass->joint || pass->pools)
-		run_box(*walk, task);
-	else if (pass->winograd)
-		run_chunk(walk, task);
-	else if (pass->taps == 0)
+	if (pass->taps == 0)
 		clear_strip(walk, task);
 	else if (pass->groups_first)
 		run_strip(*walk, task / strips, task % strips);
 	else
 		run_strip(*walk, task % pass->groups, task / pass->groups);
+}
+
+static void run_task(const struct hl_pass_walk *walk, int64_t task)
+{
+	const struct hl_pass *pass = walk->pass;
+
+	if (pass->joint || pass->pools)
+		run_box(*walk, task);
+	else if (pass->winograd)
+		run_chunk(walk, task);
+	else
+		run_linear(walk, task);
 }
 
 void hl_pass_run(const struct hl_pass *pass, const void *in, const void *add, void *out, void *scratch)

@@ -96,9 +96,6 @@ static int64_t choose_rows(const struct hl_pass *pass)
 	if (size->h > stride->h)
 		least = OVERLAP_ROWS;
 	rows = rows < least ? least : rows;
-	/* Tiles of four rows. */
-	if (pass->winograd)
-		rows = hl_divide_up(rows * stride->h, 4) * 4 / stride->h;
 	rows = rows < results ? rows : results;
 	return hl_divide_up(results, hl_divide_up(results, rows));
 }
@@ -113,10 +110,11 @@ static void choose_box(struct hl_pass *pass)
 		pass->window = (struct hl_window){.size = one, .stride = one};
 		pass->pooled = (struct hl_shape){pass->images, a[0].count, a[1].count, a[2].count, pass->outputs};
 	}
-	rows = choose_rows(pass);
+	pass->box.d = pass->window.size.d < a[0].count ? pass->window.size.d : a[0].count;
+	rows = pass->winograd ? hl_winograd_rows(pass) / pass->window.stride.h : choose_rows(pass);
+	rows = rows < 1 ? 1 : rows < pass->pooled.h ? rows : pass->pooled.h;
 	pass->strip = rows;
 	pass->by_rows = true;
-	pass->box.d = pass->window.size.d < a[0].count ? pass->window.size.d : a[0].count;
 	pass->box.h = (rows - 1) * pass->window.stride.h + pass->window.size.h;
 	pass->box.h = pass->box.h < a[1].count ? pass->box.h : a[1].count;
 	pass->box.w = a[2].count;
@@ -220,6 +218,16 @@ static enum hilum_status take_memory(struct hl_pass *pass, struct hilum_error *e
 	return HILUM_OK;
 }
 
+/* Where sums are taken one by one. */
+static void cut(struct hl_pass *pass)
+{
+	choose_slices(pass);
+	if (pass->joint || pass->pools)
+		choose_box(pass);
+	else
+		choose_strips(pass);
+}
+
 enum hilum_status hl_pass_plan(struct hl_pass *pass, struct hilum_error *error)
 {
 	const struct hl_pass_axis *a = pass->axis;
@@ -241,13 +249,12 @@ enum hilum_status hl_pass_plan(struct hl_pass *pass, struct hilum_error *error)
 	pass->run = pass->inputs * (pass->joint ? a[2].taps : 1);
 	pass->in_bytes = pass->inputs * hl_pass_size(pass);
 	pass->out_bytes = pass->outputs * hl_pass_size(pass);
-	pass->winograd = !pass->joint && hl_winograd_plan(pass);
-	if (!pass->winograd)
-		choose_slices(pass);
-	if (pass->joint || pass->pools)
+	pass->winograd = !pass->joint && hl_winograd_suits(pass);
+	if (pass->winograd && pass->pools)
 		choose_box(pass);
-	else
-		choose_strips(pass);
+	pass->winograd = pass->winograd && hl_winograd_plan(pass);
+	if (!pass->winograd)
+		cut(pass);
 	find_views(pass);
 	bytes = hl_pass_scratch(pass);
 	pass->scratch = (bytes.taps + bytes.rows + bytes.sums + bytes.box) * (size_t)pass->threads;

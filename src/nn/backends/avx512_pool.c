@@ -27,22 +27,28 @@ INLINE void pool_rows(const enum hl_type type, const struct hl_pass *pass, const
 {
 	const struct hl_shape grid = {1, pass->axis[0].count, pass->axis[1].count, pass->axis[2].count, 1};
 	const struct hl_shape *shape = &pass->pooled;
+	const struct hl_window *v = &pass->window;
 	const int64_t bytes = type == HL_BF16 ? 2 : 4;
 
 	for (int64_t h = pool->h; h < pool->h + pool->rows; h++) {
 		int64_t at = ((pool->image * shape->d + pool->d) * shape->h + h) * shape->w;
+		struct hl_span span = hl_pool_span(v, grid, pool->d, h, 0);
+		struct hl_axes size = {span.to.d - span.from.d, span.to.h - span.from.h, 0};
+		const char *row = pool->box + (span.from.d - pool->from.d) * pass->out.axis[0] +
+		                  (span.from.h - pool->from.h) * pass->out.axis[1];
 		char *out = pool->out + at * pass->out_bytes;
 		for (int64_t w = 0; w < shape->w; w++, out += pass->out_bytes) {
-			struct hl_span span = hl_pool_span(&pass->window, grid, pool->d, h, w);
-			struct hl_axes size = {span.to.d - span.from.d, span.to.h - span.from.h,
-			                       span.to.w - span.from.w};
-			const char *in = pool->box + (span.from.d - pool->from.d) * pass->out.axis[0] +
-			                 (span.from.h - pool->from.h) * pass->out.axis[1] +
-			                 span.from.w * pass->out.axis[2];
+			int64_t from = w * v->stride.w - v->pad.w, to = from + v->size.w;
+			const char *in;
+			from = from < 0 ? 0 : from;
+			size.w = (to < grid.w ? to : grid.w) - from;
+			in = row + from * pass->out.axis[2];
 			for (int64_t c = 0; c < pass->outputs; c += HL_TILE_LANES) {
 				__mmask16 mask = hl_lanes_mask(pass->outputs, c);
-				hl_lanes_store(type, out + c * bytes, window(type, pass, in + c * bytes, size, mask),
-				               mask, false);
+				__m512 best = size.d == 1 && size.h == 2 && size.w == 2
+				                  ? window(type, pass, in + c * bytes, (struct hl_axes){1, 2, 2}, mask)
+				                  : window(type, pass, in + c * bytes, size, mask);
+				hl_lanes_store(type, out + c * bytes, best, mask, false);
 			}
 		}
 	}

@@ -88,7 +88,9 @@ struct hl_pass_pool {
 };
 void hl_pass_pool(const struct hl_pass *pass, const struct hl_pass_pool *pool);
 
-/* Winograd's way (avx512_winograd.c). False: it does not suit or not pay. */
+/* Winograd's way (avx512_winograd.c), for passes that it suits; plan: false where it does not pay. */
+bool hl_winograd_suits(const struct hl_pass *pass);
+int64_t hl_winograd_rows(const struct hl_pass *pass);
 bool hl_winograd_plan(struct hl_pass *pass);
 void hl_winograd_pack(struct hl_pass *pass, const float *weight, const float *scale);
 /* A box's work is cut into so many chunks; each is run for groups from to to of output channels. */

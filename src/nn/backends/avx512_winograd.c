@@ -28,6 +28,8 @@
 #define WEIGHTS_SPEED 16.0       /* bytes a cycle from beyond */
 #define MARGIN 0.9
 #define DEPTH_MAX 8  /* taps */
+#define CHUNK_MAX 36 /* rather than two that are not full */
+#define BOXES_MIN 4  /* of all images */
 #define CHUNKS_MIN 8 /* below this groups of output channels are tasks of their own */
 #define LINE 16      /* floats between points, beyond what they need: powers of two would share sets of the cache */
 
@@ -104,8 +106,19 @@ static int64_t sum_floats(const struct hl_pass *pass)
 	return pass->chunk_planes * pass->chunk_tiles * HL_TILE_BLOCKS * HL_TILE_LANES + LINE;
 }
 
+/* Weights: of a point for so many blocks, with a line of the cache between points, and of one block. */
+static int64_t point_bytes(const struct hl_pass *pass, int64_t blocks)
+{
+	return (pass->axis[0].taps * pass->inputs * HL_TILE_LANES + LINE) * blocks * 4;
+}
+
+static int64_t block_bytes(const struct hl_pass *pass)
+{
+	return POINTS * point_bytes(pass, 1);
+}
+
 /* Depth is summed from planes next to each other, or not at all: then planes of different images are as good. */
-static bool suits(const struct hl_pass *pass)
+bool hl_winograd_suits(const struct hl_pass *pass)
 {
 	const struct hl_pass_axis *a = pass->axis;
 
@@ -149,33 +162,55 @@ static struct chunk chunk_at(const struct hl_pass *pass, const struct hl_pass_bo
 	return chunk;
 }
 
-static void choose_chunks(struct hl_pass *pass, const struct hl_pass_box *all)
+/* Rows of a box, a multiple of four, that fill a chunk and yet leave some tasks. */
+int64_t hl_winograd_rows(const struct hl_pass *pass)
 {
-	int64_t tiles = plane_tiles(all), planes = sequence(pass, all), taps = pass->axis[0].taps;
-	int64_t most = taps > 1 ? CHUNK / (planes < CHUNK_PLANES ? planes : CHUNK_PLANES) : CHUNK;
+	int64_t across = hl_divide_up(pass->axis[2].count, OUT), down = hl_divide_up(pass->axis[1].count, OUT);
+	int64_t bands = hl_divide_up(CHUNK, across * pass->box.d),
+	        most = pass->images * pass->pooled.d * down / BOXES_MIN;
 
-	pass->chunk_tiles = hl_divide_up(tiles, hl_divide_up(tiles, most));
+	return OUT * (bands < most ? bands : most > 0 ? most : 1);
+}
+
+/* What tasks cut into chunks. */
+static struct hl_pass_box region(const struct hl_pass *pass)
+{
+	const struct hl_pass_axis *a = pass->axis;
+
+	if (pass->pools)
+		return (struct hl_pass_box){.images = 1, .size = pass->box};
+	return (struct hl_pass_box){.images = pass->images, .size = {a[0].count, a[1].count, a[2].count}};
+}
+
+static void choose_chunks(struct hl_pass *pass, const struct hl_pass_box *box)
+{
+	int64_t tiles = plane_tiles(box), planes = sequence(pass, box), taps = pass->axis[0].taps;
+	int64_t behind = taps > 1 ? planes < CHUNK_PLANES ? planes : CHUNK_PLANES : 1;
+
+	pass->chunk_tiles =
+	    tiles * behind <= CHUNK_MAX ? tiles : hl_divide_up(tiles, hl_divide_up(tiles * behind, CHUNK));
 	pass->chunk_planes = (CHUNK + pass->chunk_tiles / 2) / pass->chunk_tiles;
 	pass->chunk_planes = pass->chunk_planes < 1 ? 1 : pass->chunk_planes < planes ? pass->chunk_planes : planes;
 	pass->chunk_planes = hl_divide_up(planes, hl_divide_up(planes, pass->chunk_planes));
-	pass->parts = hl_winograd_chunks(pass, all) < CHUNKS_MIN ? pass->groups : 1;
+	pass->parts = hl_winograd_chunks(pass, box) < CHUNKS_MIN ? pass->groups : 1;
 }
 
 /* Cycles of one core: products, transforms, and weights that come from beyond the second-level cache for each chunk,
  * against the products of sums taken one by one. */
-static bool pays(const struct hl_pass *pass, const struct hl_pass_box *all)
+static bool pays(const struct hl_pass *pass, const struct hl_pass_box *box)
 {
-	const struct hl_pass_axis *a = pass->axis;
-	double channels = (double)pass->inputs * (double)(hl_pass_blocks(pass) * HL_TILE_LANES) * (double)a[0].taps;
-	double tiles = (double)(plane_tiles(all) * all->size.d * all->images);
-	double direct = (double)hl_pass_places(pass) * 9 * channels / (pass->type == HL_BF16 ? 64 : 32);
+	double channels =
+	    (double)pass->inputs * (double)(hl_pass_blocks(pass) * HL_TILE_LANES) * (double)pass->axis[0].taps;
+	double direct = (double)(box->images * box->size.d * box->size.h * box->size.w) * 9 * channels /
+	                (pass->type == HL_BF16 ? 64 : 32);
+	double tiles = (double)(plane_tiles(box) * box->size.d * box->images);
 	double inputs =
 	    (double)(seen(pass, pass->chunk_planes) * hl_divide_up(pass->inputs, HL_TILE_LANES) * pass->parts) /
 	    (double)pass->chunk_planes;
 	double cycles = tiles * (POINTS * channels / 32 + TRANSFORM * (inputs + (double)hl_pass_blocks(pass)));
 
 	if ((double)pass->weights_bytes > WEIGHTS_NEAR)
-		cycles += (double)hl_winograd_chunks(pass, all) * (double)pass->weights_bytes / WEIGHTS_SPEED;
+		cycles += (double)hl_winograd_chunks(pass, box) * (double)pass->weights_bytes / WEIGHTS_SPEED;
 	if (pass->repacked)
 		cycles += channels * PACKING;
 	return cycles < MARGIN * direct;
@@ -183,44 +218,70 @@ static bool pays(const struct hl_pass *pass, const struct hl_pass_box *all)
 
 bool hl_winograd_plan(struct hl_pass *pass)
 {
-	const struct hl_pass_axis *a = pass->axis;
-	struct hl_pass_box all = {.images = pass->images, .size = {a[0].count, a[1].count, a[2].count}};
+	struct hl_pass_box box = region(pass);
 
-	if (!suits(pass))
-		return false;
 	pass->groups = hl_divide_up(hl_pass_blocks(pass), HL_TILE_BLOCKS);
-	choose_chunks(pass, &all);
-	pass->weights_bytes =
-	    (size_t)(hl_pass_blocks(pass) * HL_TILE_LANES * pass->inputs * POINTS * a[0].taps) * sizeof(float);
+	choose_chunks(pass, &box);
+	pass->weights_bytes = (size_t)(hl_pass_blocks(pass) * block_bytes(pass));
 	pass->winograd_bytes = (size_t)((input_floats(pass) + sum_floats(pass)) * POINTS) * sizeof(float);
-	return pays(pass, &all);
+	return pays(pass, &box);
 }
 
 /* ---- weights: group, point, tap in depth, input channel, block, lane ---- */
 
-INLINE __m512 gather(const struct hl_pass *pass, const float *weight, int64_t output, __mmask16 mask)
+/* The nine taps of a channel, which lie together, for sixteen output channels: nine columns of sixteen rows. */
+INLINE void load_taps(const struct hl_pass *pass, const float *weight, int64_t output, __m512 taps[9])
 {
-	const __m512i count = _mm512_set_epi32(15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0);
-	__m512i index = _mm512_mullo_epi32(count, _mm512_set1_epi32((int32_t)pass->weight_out));
+	int64_t left = pass->outputs - output;
+	__m512 r[16], t[16], u[16];
 
-	return _mm512_mask_i32gather_ps(_mm512_setzero_ps(), mask, index, weight + output * pass->weight_out, 4);
+	weight += output * pass->weight_out;
+#pragma GCC unroll 16
+	for (int lane = 0; lane < 16; lane++)
+		r[lane] =
+		    lane < left ? _mm512_maskz_loadu_ps(0x1ff, weight + lane * pass->weight_out) : _mm512_setzero_ps();
+#pragma GCC unroll 8
+	for (int i = 0; i < 16; i += 2) {
+		t[i] = _mm512_unpacklo_ps(r[i], r[i + 1]);
+		t[i + 1] = _mm512_unpackhi_ps(r[i], r[i + 1]);
+	}
+#pragma GCC unroll 4
+	for (int i = 0; i < 16; i += 4)
+#pragma GCC unroll 2
+		for (int k = 0; k < 2; k++) {
+			__m512d a = _mm512_castps_pd(t[i + k]), b = _mm512_castps_pd(t[i + 2 + k]);
+			u[i + 2 * k] = _mm512_castpd_ps(_mm512_unpacklo_pd(a, b));
+			u[i + 2 * k + 1] = _mm512_castpd_ps(_mm512_unpackhi_pd(a, b));
+		}
+		/* u[4 i + k]: columns k, 4 + k, 8 + k, 12 + k of rows 4 i to 4 i + 3. */
+#pragma GCC unroll 4
+	for (int k = 0; k < 4; k++) {
+		__m512 a = _mm512_shuffle_f32x4(u[k], u[4 + k], 0x88),
+		       b = _mm512_shuffle_f32x4(u[8 + k], u[12 + k], 0x88);
+		__m512 c = _mm512_shuffle_f32x4(u[k], u[4 + k], 0xdd),
+		       d = _mm512_shuffle_f32x4(u[8 + k], u[12 + k], 0xdd);
+		taps[k] = _mm512_shuffle_f32x4(a, b, 0x88);
+		taps[4 + k] = _mm512_shuffle_f32x4(c, d, 0x88);
+		if (k == 0)
+			taps[8] = _mm512_shuffle_f32x4(a, b, 0xdd);
+	}
 }
 
-/* One tap in depth of one input channel, for sixteen output channels; step: floats between points. */
+/* One tap in depth of one input channel, for sixteen output channels. */
 HL_AVX512 static void pack_lanes(const struct hl_pass *pass, const float *weight, const float *scale, int64_t output,
-                                 float *out, int64_t step)
+                                 char *out, int64_t point_bytes)
 {
 	const struct hl_pass_axis *a = pass->axis;
-	__mmask16 mask = hl_lanes_mask(pass->outputs, output);
-	__m512 factor = scale ? _mm512_maskz_loadu_ps(mask, scale + output) : _mm512_set1_ps(1);
-	__m512 rows[IN][3], points[IN];
+	__m512 rows[IN][3], points[IN], taps[9], factor = _mm512_set1_ps(1);
 
+	if (scale)
+		factor = _mm512_maskz_loadu_ps(hl_lanes_mask(pass->outputs, output), scale + output);
+	load_taps(pass, weight, output, taps);
 	for (int w = 0; w < 3; w++) {
 		__m512 column[3];
-		for (int h = 0; h < 3; h++) {
-			int64_t tap = (a[1].tap + h * a[1].tap_step) * 3 + a[2].tap + w * a[2].tap_step;
-			column[h] = _mm512_mul_ps(gather(pass, weight + tap, output, mask), factor);
-		}
+		for (int h = 0; h < 3; h++)
+			column[h] = _mm512_mul_ps(
+			    taps[(a[1].tap + h * a[1].tap_step) * 3 + a[2].tap + w * a[2].tap_step], factor);
 		weight_line(column, points);
 		for (int k = 0; k < IN; k++)
 			rows[k][w] = points[k];
@@ -228,30 +289,37 @@ HL_AVX512 static void pack_lanes(const struct hl_pass *pass, const float *weight
 	for (int k = 0; k < IN; k++) {
 		weight_line(rows[k], points);
 		for (int j = 0; j < IN; j++)
-			_mm512_storeu_ps(out + (k * IN + j) * step, points[j]);
+			_mm512_store_ps(out + (k * IN + j) * point_bytes, points[j]);
 	}
+}
+
+/* Sixteen output channels: where they lie in their group. */
+static void pack_block(const struct hl_pass *pass, const float *weight, const float *scale, int64_t block,
+                       int64_t channel)
+{
+	const struct hl_pass_axis *depth = &pass->axis[0];
+	int64_t group = 0, begin, blocks, line;
+	char *out;
+
+	while (hl_pass_group(pass, group + 1) <= block)
+		group++;
+	begin = hl_pass_group(pass, group);
+	blocks = hl_pass_group(pass, group + 1) - begin;
+	line = blocks * HL_TILE_LANES * 4;
+	out = pass->weights + begin * block_bytes(pass) + channel * line + (block - begin) * HL_TILE_LANES * 4;
+	for (int64_t d = 0; d < depth->taps; d++)
+		pack_lanes(pass, weight + channel * pass->weight_in + (depth->tap + d * depth->tap_step) * 9, scale,
+		           block * HL_TILE_LANES, out + d * pass->inputs * line, point_bytes(pass, blocks));
 }
 
 void hl_winograd_pack(struct hl_pass *pass, const float *weight, const float *scale)
 {
-	const struct hl_pass_axis *depth = &pass->axis[0];
-	float *packed = (float *)(void *)pass->weights;
+	int64_t blocks = hl_pass_blocks(pass);
 
 #pragma omp parallel for collapse(2) schedule(static) num_threads(pass->threads)
-	for (int64_t group = 0; group < pass->groups; group++)
-		for (int64_t channel = 0; channel < pass->inputs; channel++) {
-			int64_t begin = hl_pass_group(pass, group), blocks = hl_pass_group(pass, group + 1) - begin;
-			int64_t line = blocks * HL_TILE_LANES, step = depth->taps * pass->inputs * line;
-			float *out =
-			    packed + begin * HL_TILE_LANES * depth->taps * pass->inputs * POINTS + channel * line;
-			for (int64_t d = 0; d < depth->taps; d++)
-				for (int64_t block = 0; block < blocks; block++)
-					pack_lanes(pass,
-					           weight + channel * pass->weight_in +
-					               (depth->tap + d * depth->tap_step) * 9,
-					           scale, (begin + block) * HL_TILE_LANES,
-					           out + d * pass->inputs * line + block * HL_TILE_LANES, step);
-		}
+	for (int64_t block = 0; block < blocks; block++)
+		for (int64_t channel = 0; channel < pass->inputs; channel++)
+			pack_block(pass, weight, scale, block, channel);
 }
 
 /* ---- inputs ---- */
@@ -405,7 +473,7 @@ static void sum_points(const struct hl_pass *pass, const struct chunk *chunk, co
 	struct hl_tile tile = {.tap = taps,
 	                       .taps = depth,
 	                       .in_step = pass->inputs * 4,
-	                       .weights = pass->weights + begin * HL_TILE_LANES * depth * pass->inputs * POINTS * 4,
+	                       .weights = pass->weights + begin * block_bytes(pass),
 	                       .tap_bytes = tap_bytes,
 	                       .run = pass->inputs * 4,
 	                       .first = true,
@@ -418,7 +486,7 @@ static void sum_points(const struct hl_pass *pass, const struct chunk *chunk, co
 		taps[d].place[0] = (uintptr_t)(d * chunk->tiles * pass->inputs * 4);
 		taps[d].weight = (uintptr_t)d;
 	}
-	for (int point = 0; point < POINTS; point++, tile.weights += depth * tap_bytes) {
+	for (int point = 0; point < POINTS; point++, tile.weights += point_bytes(pass, blocks)) {
 		char *out = (char *)(sums + point * sum_floats(pass));
 		tile.in = (uintptr_t)(inputs + point * input_floats(pass));
 		tile.out = &out;
