@@ -43,7 +43,7 @@ bool hl_archive_detect(const uint8_t *bytes, size_t length)
 struct unpacking {
 	struct archive *archive;
 	uint8_t *output;
-	size_t used, packed; /* packed: the archive's own size */
+	size_t used, most; /* of the files' bytes */
 	struct hl_buffer places, names;
 	uint64_t count;
 };
@@ -72,19 +72,16 @@ static bool is_hidden(const char *name)
 static enum hilum_status unpack_file(struct unpacking *unpacking, struct hilum_error *error)
 {
 	uint8_t *output = unpacking->output;
-	size_t most = HL_ARCHIVE_BYTES_MAX, spare = (size_t)1 << 20;
-
-	if (unpacking->packed < (HL_ARCHIVE_BYTES_MAX - spare) / HL_ARCHIVE_RATIO_MAX)
-		most = unpacking->packed * HL_ARCHIVE_RATIO_MAX + spare;
 	for (;;) {
-		size_t room = most > unpacking->used ? most - unpacking->used : 0;
+		size_t room = unpacking->most > unpacking->used ? unpacking->most - unpacking->used : 0;
 		la_ssize_t got;
 		/* A byte more than there is room for tells that there is too much. */
 		if (room == 0) {
 			uint8_t byte;
 			got = archive_read_data(unpacking->archive, &byte, 1);
 			if (got > 0)
-				return hl_fail(error, HILUM_ERROR_LIMIT, "it unpacks to more than %zu MiB", most >> 20);
+				return hl_fail(error, HILUM_ERROR_LIMIT, "it unpacks to more than %zu MiB",
+				               unpacking->most >> 20);
 		} else {
 			got = archive_read_data(unpacking->archive, output + unpacking->used,
 			                        room < (1 << 20) ? room : 1 << 20);
@@ -144,6 +141,14 @@ static enum hilum_status unpack_all(struct unpacking *unpacking, struct hilum_er
 	return status;
 }
 
+/* Of the output: the files, and 8 MiB for what tells where they are, within the whole. */
+static size_t capacity_of(const struct unpacking *unpacking)
+{
+	size_t table = (size_t)8 << 20;
+
+	return unpacking->most < HL_ARCHIVE_BYTES_MAX - table ? unpacking->most + table : HL_ARCHIVE_BYTES_MAX;
+}
+
 /* Puts the table and the names behind the files. */
 static enum hilum_status finish(struct unpacking *unpacking, struct hl_sandbox_call *call, struct hilum_error *error)
 {
@@ -151,7 +156,7 @@ static enum hilum_status finish(struct unpacking *unpacking, struct hl_sandbox_c
 	size_t table = (unpacking->used + 63) & ~(size_t)63;
 	size_t end = table + unpacking->places.length + unpacking->names.length;
 
-	if (end > HL_ARCHIVE_BYTES_MAX)
+	if (end > capacity_of(unpacking))
 		return hl_fail(error, HILUM_ERROR_LIMIT, "it unpacks to more than %zu MiB", HL_ARCHIVE_BYTES_MAX >> 20);
 	if (unpacking->count > 0) {
 		memcpy(unpacking->output + table, unpacking->places.data, unpacking->places.length);
@@ -166,14 +171,16 @@ static enum hilum_status finish(struct unpacking *unpacking, struct hl_sandbox_c
 
 static enum hilum_status unpack_there(struct hl_sandbox_call *call, struct hilum_error *error)
 {
-	struct unpacking unpacking = {.archive = archive_read_new(),
-	                              .output = hl_sandbox_output(call, HL_ARCHIVE_BYTES_MAX),
-	                              .packed = call->input[0].length};
+	struct unpacking unpacking = {.archive = archive_read_new(), .most = HL_ARCHIVE_BYTES_MAX};
+	size_t packed = call->input[0].length, spare = (size_t)1 << 20;
 	enum hilum_status status = HILUM_OK;
 
 	/* A zip of nothing is its end alone, which libarchive does not know for one. */
 	bool empty = call->input[0].length >= 4 && memcmp(call->input[0].bytes, "PK\5\6", 4) == 0;
 
+	if (packed < (HL_ARCHIVE_BYTES_MAX - spare) / HL_ARCHIVE_RATIO_MAX)
+		unpacking.most = packed * HL_ARCHIVE_RATIO_MAX + spare;
+	unpacking.output = hl_sandbox_output(call, capacity_of(&unpacking));
 	hl_buffer_init(&unpacking.places, HL_ARCHIVE_FILES_MAX * sizeof(struct place));
 	hl_buffer_init(&unpacking.names, (size_t)64 << 20);
 	if (!unpacking.archive || !unpacking.output)
