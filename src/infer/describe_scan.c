@@ -78,13 +78,11 @@ static const char *const grade_names[] = {[HL_FINDING_NOTICED] = "noticed",
                                           [HL_FINDING_REFUSED] = "refused"};
 
 /* What may be wrong with the numbers, or NULL. */
-static const char *warning_of(const struct hl_volume *volume, const struct values *values)
+static const char *warning_of(const struct hl_volume *volume)
 {
 	if (hl_volume_is_narrow(volume))
 		return "16-bit with no value above 4095: spans 16 of 255 grey levels of the full scale; Hounsfield "
 		       "units belong into a signed 16-bit TIFF, or into NIfTI or MetaImage with the negative ones";
-	if (volume->unit == HL_UNIT_HOUNSFIELD && values->count > 0 && values->minimum > -500)
-		return "no value below -500, as air and lung have: these may be no Hounsfield units";
 	return NULL;
 }
 
@@ -141,7 +139,7 @@ static json_t *scan_json(const char *path, const struct hl_volume *volume, const
                          const struct values *values)
 {
 	bool hounsfield = volume->unit == HL_UNIT_HOUNSFIELD;
-	const char *warning = warning_of(volume, values);
+	const char *warning = warning_of(volume);
 	json_t *root = json_pack(
 	    "{s:s, s:o?, s:s, s:i, s:i, s:i, s:i, s:s, s:s, s:o, s:o, s:o, s:I, s:o, s:b, s:o, s:b}", "kind",
 	    volume->depth > 1 ? "volume" : "picture", "path", hl_json_text(path), "format", volume->format, "width",
@@ -209,7 +207,7 @@ static void print_bands(const struct values *values, FILE *file)
 static void print_scan(const char *path, const struct hl_volume *volume, const struct hl_findings *findings,
                        const struct values *values, FILE *file)
 {
-	const char *warning = warning_of(volume, values);
+	const char *warning = warning_of(volume);
 	bool hounsfield = volume->unit == HL_UNIT_HOUNSFIELD;
 
 	hl_put_safe(file, path);

@@ -40,7 +40,8 @@ static const char *const sandbox_words[] = {
 /* The files that the loader really mapped; their names carry the versions. None in a static program. */
 static int note_library(struct dl_phdr_info *info, size_t size, void *context)
 {
-	static const char *const known[] = {"libdnnl",    "libturbojpeg", "libspng", "libtiff",
+	static const char *const known[] = {"libdnnl",    "libturbojpeg", "libjpeg", "libspng",
+	                                    "libtiff",    "libopenjp2",   "libz.so", "libarchive",
 	                                    "libjansson", "libnettle",    "libgomp", NULL};
 	struct machine *machine = context;
 	char whole[PATH_MAX];

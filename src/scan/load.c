@@ -237,6 +237,22 @@ static enum hilum_status build(struct work *work, struct hl_stack *stack, struct
 
 /* ---- other formats among the files ---- */
 
+/* Formats other than DICOM do not say what their numbers mean: Hounsfield units of a chest include air. */
+static void check_units(const struct hl_volume *volume, struct hl_findings *findings)
+{
+	size_t count =
+	    (size_t)volume->width * (size_t)volume->height * (size_t)volume->depth * (size_t)volume->channels;
+
+	if (volume->unit != HL_UNIT_HOUNSFIELD || !findings)
+		return;
+	for (size_t i = 0; i < count; i++)
+		if (volume->type == HL_VOXEL_I16 ? ((const int16_t *)volume->voxels)[i] <= -500
+		                                 : ((const float *)volume->voxels)[i] <= -500)
+			return;
+	hl_findings_note(findings, HL_FINDING_UNITS, HL_FINDING_NOTICED, 0,
+	                 "no value below -500, as air and lung have: these may be no Hounsfield units");
+}
+
 static enum hilum_status load_other(const struct work *work, struct hl_volume *out, struct hilum_error *error)
 {
 	size_t scans = 0, only = 0;
@@ -246,8 +262,12 @@ static enum hilum_status load_other(const struct work *work, struct hl_volume *o
 			only = i;
 			scans++;
 		}
-	if (scans == 1)
-		return hl_scan_open_among(work->files, work->count, only, out, error);
+	if (scans == 1) {
+		enum hilum_status status = hl_scan_open_among(work->files, work->count, only, out, error);
+		if (!status)
+			check_units(out, work->findings);
+		return status;
+	}
 	if (scans == 0)
 		return hl_fail(error, HILUM_ERROR_FORMAT, "no scan among %zu files", work->count);
 	return hl_fail(error, HILUM_ERROR_UNSUPPORTED, "%zu pictures or scans, no DICOM series: name one of them",
@@ -394,8 +414,12 @@ enum hilum_status hl_load(const char *path, const struct hl_load_options *option
 
 	if (findings)
 		*findings = (struct hl_findings){0};
-	if (what == OTHER_FILE)
-		return hl_scan_open(path, out, error);
+	if (what == OTHER_FILE) {
+		status = hl_scan_open(path, out, error);
+		if (!status)
+			check_units(out, findings);
+		return status;
+	}
 	status = set_open(path, what, &set, error);
 	if (!status)
 		status = hl_load_files(set.file, set.count, options, out, findings, error);

@@ -417,6 +417,29 @@ static void test_info(void **state)
 	free(text);
 }
 
+/* No air: noticed, since a NIfTI does not say what its numbers are. */
+static void test_info_doubt(void **state)
+{
+	char *path = in_folder("doubt.nii"), *text = NULL;
+	size_t size = 0;
+	FILE *file = open_memstream(&text, &size);
+	struct hl_volume volume;
+
+	(void)state;
+	assert_int_equal(hl_volume_init(&volume, 4, 4, 4, 1, HL_VOXEL_I16, NULL), HILUM_OK);
+	((int16_t *)volume.voxels)[7] = -499;
+	assert_int_equal(hl_nifti_write(path, &volume, NULL), HILUM_OK);
+	hl_volume_free(&volume);
+	assert_int_equal(hilum_info(path, HILUM_OUTPUT_TEXT, false, file, NULL), HILUM_OK);
+	fflush(file);
+	assert_non_null(strstr(text, "these may be no Hounsfield units"));
+	assert_int_equal(hilum_info(scan_path, HILUM_OUTPUT_TEXT, false, file, NULL), HILUM_OK);
+	fclose(file);
+	assert_null(strstr(strstr(text, "scan.nii.gz"), "these may be"));
+	free(text);
+	hl_free(path);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -425,6 +448,7 @@ int main(void)
 	    cmocka_unit_test(test_windows),           cmocka_unit_test(test_view_slice),
 	    cmocka_unit_test(test_view_mask),         cmocka_unit_test(test_view_layouts),
 	    cmocka_unit_test(test_view_refuses),      cmocka_unit_test(test_info),
+	    cmocka_unit_test(test_info_doubt),
 	};
 
 	return cmocka_run_group_tests(tests, set_up, tear_down);
