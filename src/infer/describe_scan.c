@@ -4,7 +4,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "base/file.h"
+#include "base/memory.h"
 #include "scan/load.h"
 
 /* ---- values ---- */
@@ -30,38 +30,75 @@ struct values {
 	int64_t band[BANDS], bin[BINS];
 };
 
-static void count_value(struct values *values, double value)
+static void count_value(struct values *values, double value, int64_t times)
 {
 	size_t band = 0;
 	double bin = floor((value - BIN_LOW) / BIN_WIDTH);
 
 	values->minimum = value < values->minimum ? value : values->minimum;
 	values->maximum = value > values->maximum ? value : values->maximum;
-	values->count++;
+	values->count += times;
 	while (band + 1 < BANDS && value >= bands[band + 1].low)
 		band++;
-	values->band[band]++;
-	values->bin[bin < 0 ? 0 : bin < BINS ? (int)bin : BINS - 1]++;
+	values->band[band] += times;
+	values->bin[bin < 0 ? 0 : bin < BINS ? (int)bin : BINS - 1] += times;
 }
 
-static void measure(const struct hl_volume *volume, struct values *values)
+static size_t count_of(const struct hl_volume *volume)
 {
+	return (size_t)volume->width * (size_t)volume->height * (size_t)volume->depth * (size_t)volume->channels;
+}
+
+static long double measure_floats(const struct hl_volume *volume, struct values *values)
+{
+	const float *voxel = volume->voxels;
+	size_t count = count_of(volume);
 	long double sum = 0;
 
+	for (size_t i = 0; i < count; i++) {
+		if (!isfinite(voxel[i])) {
+			values->undefined++;
+			continue;
+		}
+		count_value(values, (double)voxel[i], 1);
+		sum += voxel[i];
+	}
+	return sum;
+}
+
+/* Whole numbers are counted one by one, and what they add up to is computed once for each. */
+static long double measure_integers(const struct hl_volume *volume, int64_t *times, struct values *values)
+{
+	size_t count = count_of(volume);
+	int32_t low = volume->type == HL_VOXEL_I16 ? INT16_MIN : 0;
+	long double sum = 0;
+
+	for (size_t i = 0; i < count && volume->type == HL_VOXEL_I16; i++)
+		times[((const int16_t *)volume->voxels)[i] - low]++;
+	for (size_t i = 0; i < count && volume->type == HL_VOXEL_U16; i++)
+		times[((const uint16_t *)volume->voxels)[i]]++;
+	for (size_t i = 0; i < count && volume->type == HL_VOXEL_U8; i++)
+		times[((const uint8_t *)volume->voxels)[i]]++;
+	for (int32_t i = 0; i <= UINT16_MAX; i++)
+		if (times[i] > 0) {
+			count_value(values, i + low, times[i]);
+			sum += (long double)(i + low) * times[i];
+		}
+	return sum;
+}
+
+static enum hilum_status measure(const struct hl_volume *volume, struct values *values, struct hilum_error *error)
+{
+	int64_t *times = hl_alloc((size_t)UINT16_MAX + 1, sizeof(*times));
+	long double sum;
+
+	if (!times)
+		return hl_fail_memory(error, ((size_t)UINT16_MAX + 1) * sizeof(*times), "a histogram");
 	*values = (struct values){.minimum = (double)INFINITY, .maximum = -(double)INFINITY};
-	for (int32_t z = 0; z < volume->depth; z++)
-		for (int32_t y = 0; y < volume->height; y++)
-			for (int32_t x = 0; x < volume->width; x++)
-				for (int32_t c = 0; c < volume->channels; c++) {
-					double value = hl_volume_get(volume, x, y, z, c);
-					if (!isfinite(value)) {
-						values->undefined++;
-						continue;
-					}
-					count_value(values, value);
-					sum += value;
-				}
+	sum = volume->type == HL_VOXEL_F32 ? measure_floats(volume, values) : measure_integers(volume, times, values);
 	values->mean = values->count ? (double)(sum / values->count) : (double)NAN;
+	hl_free(times);
+	return HILUM_OK;
 }
 
 /* ---- words ---- */
@@ -275,7 +312,7 @@ enum hilum_status hl_describe_scan(const char *path, enum hilum_output output, F
 {
 	struct hl_findings findings = {0};
 	struct hl_volume volume;
-	struct values values;
+	struct values values = {0};
 	enum hilum_status status;
 
 	status = hl_load(path, NULL, &volume, &findings, error);
@@ -287,10 +324,10 @@ enum hilum_status hl_describe_scan(const char *path, enum hilum_output output, F
 		}
 	if (status)
 		return status;
-	measure(&volume, &values);
-	if (output == HILUM_OUTPUT_JSON)
+	status = measure(&volume, &values, error);
+	if (!status && output == HILUM_OUTPUT_JSON)
 		status = hl_put_json(file, scan_json(path, &volume, &findings, &values), error);
-	else
+	else if (!status)
 		print_scan(path, &volume, &findings, &values, file);
 	hl_volume_free(&volume);
 	return status;
