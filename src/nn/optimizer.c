@@ -1,12 +1,13 @@
 #include "nn/optimizer.h"
 
 #include "base/memory.h"
+#include "nn/clones.h"
 
 #include <math.h>
-#include <string.h>
 
 /* Below this many floats one thread is faster than waking the others. */
 #define PARALLEL_FROM (INT64_C(1) << 16)
+#define GRAIN (INT64_C(1) << 14) /* floats that a thread takes at a time: with their state, a quarter of a megabyte */
 
 static size_t bytes(int64_t floats)
 {
@@ -40,12 +41,22 @@ void hl_optimizer_free(struct hl_optimizer *optimizer)
 	optimizer->first = optimizer->second = optimizer->average = NULL;
 }
 
-static void sgd(const struct hl_optimizer *optimizer, int64_t count, float decay, float lr, float *restrict weight,
-                const float *restrict gradient, float *restrict velocity)
+/* ---- one piece of one parameter ---- */
+
+/* What a step does to every float of a parameter; of these each optimiser uses its own. */
+struct update {
+	float lr, decay, momentum;
+	bool nesterov;
+	/* Adam: shrink is AdamW's factor on the weights, decay Adam's L2 term; one of them is idle. */
+	float shrink, b1, b2, c1, c2, size, root, eps;
+};
+
+static HL_VECTOR_CLONES void sgd(const struct update *u, int64_t count, float *restrict weight,
+                                 const float *restrict gradient, float *restrict velocity)
 {
-	float momentum = (float)optimizer->momentum;
-	bool nesterov = optimizer->nesterov;
-#pragma omp parallel for schedule(static) if (count >= PARALLEL_FROM)
+	float lr = u->lr, decay = u->decay, momentum = u->momentum;
+	bool nesterov = u->nesterov;
+
 	for (int64_t i = 0; i < count; i++) {
 		float g = gradient[i] + decay * weight[i];
 		velocity[i] = momentum * velocity[i] + g;
@@ -53,15 +64,13 @@ static void sgd(const struct hl_optimizer *optimizer, int64_t count, float decay
 	}
 }
 
-/* Kingma & Ba 2015, algorithm 1. shrink is AdamW's factor on the weights, decay Adam's L2 term; one of them is idle. */
-static void adam(const struct hl_optimizer *optimizer, int64_t count, float decay, float shrink, double lr,
-                 float *restrict weight, const float *restrict gradient, float *restrict first, float *restrict second)
+/* Kingma & Ba 2015, algorithm 1. */
+static HL_VECTOR_CLONES void adam(const struct update *u, int64_t count, float *restrict weight,
+                                  const float *restrict gradient, float *restrict first, float *restrict second)
 {
-	float b1 = (float)optimizer->beta1, b2 = (float)optimizer->beta2, eps = (float)optimizer->eps;
-	float c1 = (float)(1 - optimizer->beta1), c2 = (float)(1 - optimizer->beta2);
-	float size = (float)(lr / (1 - pow(optimizer->beta1, (double)optimizer->step)));
-	float root = (float)(1 / sqrt(1 - pow(optimizer->beta2, (double)optimizer->step)));
-#pragma omp parallel for schedule(static) if (count >= PARALLEL_FROM)
+	float decay = u->decay, shrink = u->shrink, b1 = u->b1, b2 = u->b2, c1 = u->c1, c2 = u->c2;
+	float size = u->size, root = u->root, eps = u->eps;
+
 	for (int64_t i = 0; i < count; i++) {
 		float w = weight[i] * shrink, g = gradient[i] + decay * w;
 		first[i] = b1 * first[i] + c1 * g;
@@ -70,48 +79,102 @@ static void adam(const struct hl_optimizer *optimizer, int64_t count, float deca
 	}
 }
 
-/* The decay grows as (1 + t) / (10 + t) up to its value, so that a short training is not an average of its random
- * start (as TensorFlow's ExponentialMovingAverage with num_updates). */
-static void follow(struct hl_optimizer *optimizer, int64_t floats, const float *slab)
+static HL_VECTOR_CLONES void follow(int64_t count, float keep, float *restrict average, const float *restrict weight)
 {
-	float *average = optimizer->average;
-	if (optimizer->step == 1) {
-		memcpy(average, slab, bytes(floats));
-		return;
-	}
+	float take = 1 - keep;
+
+	for (int64_t i = 0; i < count; i++)
+		average[i] = keep * average[i] + take * weight[i];
+}
+
+/* ---- a step ---- */
+
+static struct update update_of(const struct hl_optimizer *optimizer, const struct hl_param_spec *spec, double lr)
+{
+	double decay = spec->decay ? optimizer->weight_decay : 0;
+	bool apart = optimizer->kind == HL_OPTIMIZER_ADAMW;
+
+	return (struct update){
+	    .lr = (float)lr,
+	    .decay = apart ? 0 : (float)decay,
+	    .momentum = (float)optimizer->momentum,
+	    .nesterov = optimizer->nesterov,
+	    .shrink = apart ? (float)(1 - lr * decay) : 1,
+	    .b1 = (float)optimizer->beta1,
+	    .b2 = (float)optimizer->beta2,
+	    .c1 = (float)(1 - optimizer->beta1),
+	    .c2 = (float)(1 - optimizer->beta2),
+	    .size = (float)(lr / (1 - pow(optimizer->beta1, (double)optimizer->step))),
+	    .root = (float)(1 / sqrt(1 - pow(optimizer->beta2, (double)optimizer->step))),
+	    .eps = (float)optimizer->eps,
+	};
+}
+
+/* The average's decay grows as (1 + t) / (10 + t) up to its value, so that a short training is not an average of its
+ * random start (as TensorFlow's ExponentialMovingAverage with num_updates). The first step's average is the weights. */
+static float keep_of(const struct hl_optimizer *optimizer)
+{
 	double step = (double)(optimizer->step - 1);
-	float keep = (float)fmin(optimizer->ema, (1 + step) / (10 + step)), take = 1 - keep;
-#pragma omp parallel for schedule(static) if (floats >= PARALLEL_FROM)
-	for (int64_t i = 0; i < floats; i++)
-		average[i] = keep * average[i] + take * slab[i];
+
+	return optimizer->step == 1 ? 0 : (float)fmin(optimizer->ema, (1 + step) / (10 + step));
+}
+
+/* The average follows while the weights are in the cache. */
+static void step_piece(const struct hl_optimizer *optimizer, const struct update *update, int64_t at, int64_t count,
+                       float *slab, const float *gradients)
+{
+	if (update && optimizer->kind == HL_OPTIMIZER_SGD)
+		sgd(update, count, slab + at, gradients + at, optimizer->first + at);
+	else if (update)
+		adam(update, count, slab + at, gradients + at, optimizer->first + at, optimizer->second + at);
+	if (optimizer->average)
+		follow(count, keep_of(optimizer), optimizer->average + at, slab + at);
 }
 
 void hl_optimizer_step(struct hl_optimizer *optimizer, const struct hl_graph *graph, const bool *skip, double lr,
                        float *slab, const float *gradients)
 {
 	optimizer->step++;
+	/* Every thread goes over all parameters and takes its share of each. */
+#pragma omp parallel if (graph->floats >= PARALLEL_FROM)
 	for (int32_t i = 0; i < graph->params; i++) {
 		const struct hl_param *param = &graph->param[i];
-		if (!param->spec.trained || (skip && skip[i]))
-			continue;
-		double decay = param->spec.decay ? optimizer->weight_decay : 0;
-		int64_t at = param->offset, count = param->count;
-		float *first = optimizer->first + at;
-		if (optimizer->kind == HL_OPTIMIZER_SGD)
-			sgd(optimizer, count, (float)decay, (float)lr, slab + at, gradients + at, first);
-		else if (optimizer->kind == HL_OPTIMIZER_ADAM)
-			adam(optimizer, count, (float)decay, 1, lr, slab + at, gradients + at, first,
-			     optimizer->second + at);
-		else
-			adam(optimizer, count, 0, (float)(1 - lr * decay), lr, slab + at, gradients + at, first,
-			     optimizer->second + at);
+		struct update update = update_of(optimizer, &param->spec, lr);
+		bool moves = param->spec.trained && !(skip && skip[i]);
+#pragma omp for schedule(static) nowait
+		for (int64_t at = 0; at < param->count; at += GRAIN) {
+			int64_t count = param->count - at < GRAIN ? param->count - at : GRAIN;
+			step_piece(optimizer, moves ? &update : NULL, param->offset + at, count, slab, gradients);
+		}
 	}
-	if (optimizer->average)
-		follow(optimizer, graph->floats, slab);
 }
 
-/* Always cut into as many pieces, each summed in order, whoever sums it. */
+/* ---- the norm ---- */
+
+/* Always cut into as many pieces, each summed in as many parts, whoever sums it. */
 #define PIECES 64
+#define PARTS 16
+
+static HL_VECTOR_CLONES double squares(const float *gradients, int64_t count)
+{
+	double part[PARTS] = {0}, sum = 0;
+	int64_t i = 0;
+
+	for (; i + PARTS <= count; i += PARTS)
+		for (int k = 0; k < PARTS; k++)
+			part[k] += (double)gradients[i + k] * (double)gradients[i + k];
+	for (; i < count; i++)
+		part[i % PARTS] += (double)gradients[i] * (double)gradients[i];
+	for (int k = 0; k < PARTS; k++)
+		sum += part[k];
+	return sum;
+}
+
+static HL_VECTOR_CLONES void shrink(float *gradients, int64_t count, float scale)
+{
+	for (int64_t i = 0; i < count; i++)
+		gradients[i] *= scale;
+}
 
 double hl_gradient_clip(float *gradients, int64_t count, double clip)
 {
@@ -119,11 +182,9 @@ double hl_gradient_clip(float *gradients, int64_t count, double clip)
 	int64_t piece = (count + PIECES - 1) / PIECES;
 #pragma omp parallel for schedule(static) if (count >= PARALLEL_FROM)
 	for (int64_t k = 0; k < PIECES; k++) {
-		int64_t end = (k + 1) * piece < count ? (k + 1) * piece : count;
-		double here = 0;
-		for (int64_t i = k * piece; i < end; i++)
-			here += (double)gradients[i] * (double)gradients[i];
-		sums[k] = here;
+		int64_t begin = k * piece, left = count - begin;
+		if (left > 0)
+			sums[k] = squares(gradients + begin, left < piece ? left : piece);
 	}
 	for (int k = 0; k < PIECES; k++)
 		sum += sums[k];
@@ -132,7 +193,10 @@ double hl_gradient_clip(float *gradients, int64_t count, double clip)
 		return norm;
 	float scale = (float)(clip / norm);
 #pragma omp parallel for schedule(static) if (count >= PARALLEL_FROM)
-	for (int64_t i = 0; i < count; i++)
-		gradients[i] *= scale;
+	for (int64_t k = 0; k < PIECES; k++) {
+		int64_t begin = k * piece, left = count - begin;
+		if (left > 0)
+			shrink(gradients + begin, left < piece ? left : piece, scale);
+	}
 	return norm;
 }

@@ -7,9 +7,6 @@
 #include "base/memory.h"
 #include "nn/plan_private.h"
 
-/* Below this many elements starting threads costs more than it saves. */
-#define PARALLEL_MIN (INT64_C(1) << 16)
-
 /* ---- making ---- */
 
 static void place(const struct hl_plan *plan, struct hl_value *value)
@@ -169,24 +166,6 @@ static void prepare(struct hl_plan *plan)
 
 /* ---- running ---- */
 
-static void add(const struct hl_tensor *from, const struct hl_tensor *to)
-{
-	int64_t count = hl_shape_count(to->shape);
-	if (to->type == HL_BF16) {
-		const uint16_t *a = from->data;
-		uint16_t *b = to->data;
-#pragma omp parallel for simd if (count >= PARALLEL_MIN) schedule(static)
-		for (int64_t i = 0; i < count; i++)
-			b[i] = hl_bf16_from_f32(hl_bf16_to_f32(b[i]) + hl_bf16_to_f32(a[i]));
-	} else {
-		const float *a = from->data;
-		float *b = to->data;
-#pragma omp parallel for simd if (count >= PARALLEL_MIN) schedule(static)
-		for (int64_t i = 0; i < count; i++)
-			b[i] += a[i];
-	}
-}
-
 static void run_node(struct hl_plan *plan, const struct hl_step *step, bool training, float *gradients)
 {
 	const struct hl_unit *unit = &plan->unit[step->node];
@@ -222,7 +201,7 @@ static void run(struct hl_plan *plan, int32_t first, int32_t end, bool training,
 			           hl_shape_count(step->to->shape));
 			break;
 		case HL_STEP_ADD:
-			add(step->from, step->to);
+			hl_accumulate(step->from, step->to);
 			break;
 		}
 		if (plan->time && i < plan->forward_steps)

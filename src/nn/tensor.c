@@ -4,6 +4,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "nn/clones.h"
+
 /* Below this many elements starting threads costs more than it saves. */
 #define PARALLEL_MIN (INT64_C(1) << 16)
 
@@ -63,21 +65,61 @@ size_t hl_type_size(enum hl_type type)
 	return type == HL_BF16 ? sizeof(uint16_t) : sizeof(float);
 }
 
+/* ---- whole tensors ---- */
+
+#define GRAIN (INT64_C(1) << 14) /* elements a piece, from which each thread takes its share */
+
+static HL_VECTOR_CLONES void widen(const uint16_t *restrict from, float *restrict to, int64_t count)
+{
+	for (int64_t i = 0; i < count; i++)
+		to[i] = hl_bf16_to_f32(from[i]);
+}
+
+static HL_VECTOR_CLONES void narrow(const float *restrict from, uint16_t *restrict to, int64_t count)
+{
+	for (int64_t i = 0; i < count; i++)
+		to[i] = hl_bf16_from_f32(from[i]);
+}
+
+static HL_VECTOR_CLONES void add32(const float *restrict from, float *restrict to, int64_t count)
+{
+	for (int64_t i = 0; i < count; i++)
+		to[i] += from[i];
+}
+
+static HL_VECTOR_CLONES void add16(const uint16_t *restrict from, uint16_t *restrict to, int64_t count)
+{
+	for (int64_t i = 0; i < count; i++)
+		to[i] = hl_bf16_from_f32(hl_bf16_to_f32(to[i]) + hl_bf16_to_f32(from[i]));
+}
+
+static int64_t least(int64_t a, int64_t b)
+{
+	return a < b ? a : b;
+}
+
 void hl_convert(const void *in, enum hl_type in_type, void *out, enum hl_type out_type, int64_t count)
 {
 	if (in_type == out_type) {
 		memmove(out, in, (size_t)count * hl_type_size(in_type));
-	} else if (in_type == HL_BF16) {
-		const uint16_t *from = in;
-		float *to = out;
-#pragma omp parallel for simd if (count >= PARALLEL_MIN) schedule(static)
-		for (int64_t i = 0; i < count; i++)
-			to[i] = hl_bf16_to_f32(from[i]);
-	} else {
-		const float *from = in;
-		uint16_t *to = out;
-#pragma omp parallel for simd if (count >= PARALLEL_MIN) schedule(static)
-		for (int64_t i = 0; i < count; i++)
-			to[i] = hl_bf16_from_f32(from[i]);
+		return;
 	}
+#pragma omp parallel for if (count >= PARALLEL_MIN) schedule(static)
+	for (int64_t i = 0; i < count; i += GRAIN)
+		if (in_type == HL_BF16)
+			widen((const uint16_t *)in + i, (float *)out + i, least(GRAIN, count - i));
+		else
+			narrow((const float *)in + i, (uint16_t *)out + i, least(GRAIN, count - i));
+}
+
+void hl_accumulate(const struct hl_tensor *from, const struct hl_tensor *to)
+{
+	int64_t count = hl_shape_count(to->shape);
+
+#pragma omp parallel for if (count >= PARALLEL_MIN) schedule(static)
+	for (int64_t i = 0; i < count; i += GRAIN)
+		if (to->type == HL_BF16)
+			add16((const uint16_t *)from->data + i, (uint16_t *)to->data + i, least(GRAIN, count - i));
+		else
+			add32((const float *)from->data + i, (float *)to->data + i, least(GRAIN, count - i));
 }

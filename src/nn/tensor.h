@@ -48,4 +48,6 @@ static inline uint16_t hl_bf16_from_f32(float value)
 
 /* Converts count elements between types (or copies); multi-threaded above a size. */
 void hl_convert(const void *in, enum hl_type in_type, void *out, enum hl_type out_type, int64_t count);
+/* to += from, of the same type and shape; likewise. */
+void hl_accumulate(const struct hl_tensor *from, const struct hl_tensor *to);
 #endif

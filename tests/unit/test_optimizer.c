@@ -3,9 +3,11 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
+#include <omp.h>
 
 #include "base/memory.h"
 #include "nn/optimizer.h"
@@ -148,6 +150,83 @@ static void test_clip(void **state)
 	assert_true(isinf(hl_gradient_clip(bad, 2, 1)) && bad[1] == 1.0F);
 }
 
+/* Parameters of many pieces, and lengths that leave a rest of each: every float as it would be alone, and the gaps left
+ * alone, with any number of threads. */
+#define LARGE 100003
+#define NEXT 100016
+#define FLOATS (NEXT + 48)
+
+static void large_step(struct hl_optimizer *optimizer, int32_t threads, float *slab, float *average)
+{
+	static struct hl_param large[3] = {
+	    {.spec = {.trained = true, .decay = true}, .offset = 0, .count = LARGE},
+	    {.spec = {.trained = true}, .offset = NEXT, .count = 17},
+	    {.offset = NEXT + 32, .count = 3},
+	};
+	static const struct hl_graph whole = {.params = 3, .param = large, .trained = NEXT + 32, .floats = FLOATS};
+	float *gradient = calloc(FLOATS, sizeof(*gradient));
+	for (int i = 0; i < FLOATS; i++)
+		slab[i] = i < LARGE || i >= NEXT ? (float)(i % 5 + 1) : 7;
+	assert_int_equal(hl_optimizer_init(optimizer, &whole, NULL), HILUM_OK);
+	omp_set_num_threads(threads);
+	for (int k = 0; k < 2; k++) {
+		for (int i = 0; i < FLOATS; i++)
+			gradient[i] = gradients[k][i % 5];
+		hl_optimizer_step(optimizer, &whole, NULL, 0.1, slab, gradient);
+	}
+	if (optimizer->average)
+		memcpy(average, optimizer->average, FLOATS * sizeof(*average));
+	hl_optimizer_free(optimizer);
+	free(gradient);
+}
+
+static void test_large(void **state)
+{
+	(void)state;
+	float *one = calloc(4 * FLOATS, sizeof(*one)), *many = one + FLOATS;
+	float *average = many + FLOATS, *averages = average + FLOATS;
+	for (size_t c = 0; c < COUNT(cases); c++) {
+		struct hl_optimizer optimizer = cases[c].optimizer;
+		optimizer.ema = 0.5;
+		large_step(&optimizer, 1, one, average);
+		large_step(&optimizer, 3, many, averages);
+		assert_memory_equal(one, many, FLOATS * sizeof(*one));
+		assert_memory_equal(average, averages, FLOATS * sizeof(*one));
+		for (int i = 0; i < FLOATS; i++) {
+			/* Only the first parameter decays. */
+			int like = i < LARGE ? i % 5 : NEXT + (i - NEXT) % 5;
+			bool gap = (i >= LARGE && i < NEXT) || i >= NEXT + 17;
+			if (gap)
+				assert_true(one[i] == (i < NEXT ? 7.0F : (float)(i % 5 + 1)));
+			else
+				assert_true(one[i] == one[like] && average[i] == average[like] && one[i] != 7.0F);
+		}
+		assert_true(average[NEXT + 32] == one[NEXT + 32]);
+	}
+	free(one);
+}
+
+static void test_norm(void **state)
+{
+	(void)state;
+	float *g = calloc(LARGE, sizeof(*g)), *copy = calloc(LARGE, sizeof(*copy));
+	double sum = 0, norm;
+	for (int i = 0; i < LARGE; i++) {
+		g[i] = copy[i] = (float)(i % 17 - 8) * 0.01F;
+		sum += (double)g[i] * (double)g[i];
+	}
+	omp_set_num_threads(1);
+	norm = hl_gradient_clip(g, LARGE, 1);
+	assert_true(fabs(norm - sqrt(sum)) < 1e-9);
+	for (int i = 0; i < LARGE; i++)
+		assert_true(fabs((double)g[i] * norm - (double)copy[i]) < 1e-7);
+	omp_set_num_threads(3);
+	assert_true(hl_gradient_clip(copy, LARGE, 1) == norm);
+	assert_memory_equal(g, copy, LARGE * sizeof(*g));
+	free(g);
+	free(copy);
+}
+
 static void compare(const struct hl_schedule *schedule, const double *expected, int64_t count)
 {
 	for (int64_t i = 0; i < count; i++)
@@ -211,9 +290,9 @@ static void test_schedule_edges(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(test_pytorch),        cmocka_unit_test(test_frozen), cmocka_unit_test(test_average),
-	    cmocka_unit_test(test_memory),         cmocka_unit_test(test_clip),   cmocka_unit_test(test_schedules),
-	    cmocka_unit_test(test_schedule_edges),
+	    cmocka_unit_test(test_pytorch), cmocka_unit_test(test_frozen), cmocka_unit_test(test_average),
+	    cmocka_unit_test(test_memory),  cmocka_unit_test(test_clip),   cmocka_unit_test(test_schedules),
+	    cmocka_unit_test(test_large),   cmocka_unit_test(test_norm),   cmocka_unit_test(test_schedule_edges),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

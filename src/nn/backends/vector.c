@@ -281,7 +281,7 @@ static enum hilum_status fill_add(const struct hl_compile *request, struct hl_ve
 static enum hilum_status fill_dropout(const struct hl_compile *request, struct hl_vector *node)
 {
 	if (request->training)
-		return HILUM_ERROR_UNSUPPORTED;
+		return hl_vector_dropout(request, node);
 	node->primitive.forward = same_forward;
 	return HILUM_OK;
 }

@@ -3,6 +3,7 @@
 #ifndef HL_NN_BACKENDS_VECTOR_H
 #define HL_NN_BACKENDS_VECTOR_H
 #include "nn/backend.h"
+#include "nn/clones.h"
 
 struct hl_vector {
 	struct hl_primitive primitive;
@@ -16,15 +17,7 @@ struct hl_vector {
 enum hilum_status hl_vector_maxpool(const struct hl_compile *request, struct hl_vector *node);
 enum hilum_status hl_vector_avgpool(const struct hl_compile *request, struct hl_vector *node);
 enum hilum_status hl_vector_globalpool(const struct hl_compile *request, struct hl_vector *node);
-
-/* On functions that hold a hot loop and no OpenMP pragma (outlined regions are not cloned). Clang 14 has no clones that
- * are not inlined, and ThreadSanitizer's runtime is not up yet when the loader picks one. */
-#if defined(__x86_64__) && defined(__gnu_linux__) && !defined(__clang__) && !defined(__SANITIZE_THREAD__)
-#define HL_VECTOR_CLONES __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default"), noinline))
-#else
-#define HL_VECTOR_CLONES __attribute__((noinline))
-#endif
-#define HL_VECTOR_INLINE static inline __attribute__((always_inline))
+enum hilum_status hl_vector_dropout(const struct hl_compile *request, struct hl_vector *node); /* in training */
 
 /* Element i of an activation; half is a constant where this is inlined. */
 HL_VECTOR_INLINE float hl_vector_load(const void *data, int64_t i, const bool half)

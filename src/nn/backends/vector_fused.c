@@ -74,6 +74,35 @@ HL_VECTOR_INLINE int64_t pixel_of(const struct job *job, const struct view *view
 	return (((view->image * in.d + d) * in.h + h) * in.w + w) * in.c;
 }
 
+/* The windows over a row of the input: rows of them, each by its first in pixels of the output and the place in it of
+ * the row's beginning, as if the window began there; and the columns over one place of the row. */
+struct over {
+	int64_t row;
+	int rows;
+	int64_t first[HL_WINDOWS_MAX];
+	int32_t place[HL_WINDOWS_MAX];
+	int64_t from, to;
+};
+
+static void begin_row(const struct job *job, int64_t row, struct over *over)
+{
+	const struct hl_window *v = &job->norm->window;
+	struct hl_shape in = job->in, out = job->out;
+	int64_t image = row / in.h / in.d, d = row / in.h % in.d, h = row % in.h;
+	struct hl_reach over_d = hl_reach_of(d, v->size.d, v->stride.d, v->pad.d, out.d);
+	struct hl_reach over_h = hl_reach_of(h, v->size.h, v->stride.h, v->pad.h, out.h);
+
+	over->row = row;
+	over->rows = 0;
+	over->from = over->to = 0;
+	for (int64_t od = over_d.from; od < over_d.to; od++)
+		for (int64_t oh = over_h.from; oh < over_h.to; oh++) {
+			int64_t pd = d - od * v->stride.d + v->pad.d, ph = h - oh * v->stride.h + v->pad.h;
+			over->first[over->rows] = ((image * out.d + od) * out.h + oh) * out.w;
+			over->place[over->rows++] = (int32_t)((pd * v->size.h + ph) * v->size.w);
+		}
+}
+
 /* ---- the loops, once for each instruction set ---- */
 
 struct loops {

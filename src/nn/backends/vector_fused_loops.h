@@ -7,6 +7,7 @@
 #define any_forward LANES_NAME(any_forward)
 #define any_sum LANES_NAME(any_sum)
 #define any_differentiate LANES_NAME(any_differentiate)
+#define any_differentiate_row LANES_NAME(any_differentiate_row)
 #define no_window LANES_NAME(no_window)
 #define left_over LANES_NAME(left_over)
 #define forward_rows LANES_NAME(forward_rows)
@@ -106,16 +107,17 @@ HL_VECTOR_INLINE void any_forward(const struct job *job, const struct view *view
 	bool first = true;
 
 	for (int64_t d = span->from.d; d < span->to.d; d++)
-		for (int64_t h = span->from.h; h < span->to.h; h++)
-			for (int64_t w = span->from.w; w < span->to.w; w++, first = false) {
-				int32_t place;
-				int64_t at = pixel_of(job, view, d, h, w, &place) + c;
+		for (int64_t h = span->from.h; h < span->to.h; h++) {
+			int32_t place;
+			int64_t at = pixel_of(job, view, d, h, span->from.w, &place) + c;
+			for (int64_t w = span->from.w; w < span->to.w; w++, at += job->in.c, place++, first = false) {
 				lanes_float x = lanes_load(job->task.a, at, count, half);
 				lanes_float z = (x - of.shift) * of.scale + of.offset;
 				if (job->task.y)
 					z += lanes_load(job->task.y, at, count, half);
 				compete(&running, z, place, first);
 			}
+		}
 	win(job, &running, to, count, half);
 }
 
@@ -183,13 +185,14 @@ HL_VECTOR_INLINE void any_sum(const struct job *job, const struct view *view, in
 
 	memcpy(&shift, job->task.shift + c, sizeof shift);
 	for (int64_t d = span->from.d; d < span->to.d; d++)
-		for (int64_t h = span->from.h; h < span->to.h; h++)
-			for (int64_t w = span->from.w; w < span->to.w; w++) {
-				int32_t k;
-				int64_t at = pixel_of(job, view, d, h, w, &k) + c;
-				lanes_mask here = lanes_equal(place, lanes_all(k));
-				x = lanes_select(here, lanes_load(job->task.a, at, count, half), x);
+		for (int64_t h = span->from.h; h < span->to.h; h++) {
+			int32_t k;
+			int64_t at = pixel_of(job, view, d, h, span->from.w, &k) + c;
+			for (int64_t w = span->from.w; w < span->to.w; w++, at += job->in.c, k++) {
+				lanes_float value = lanes_loaded(lanes_load(job->task.a, at, count, half));
+				x = lanes_select(lanes_equal(place, lanes_all(k)), value, x);
 			}
+		}
 	add_terms(g, x - shift, sum + c, product + c);
 }
 
@@ -293,30 +296,53 @@ HL_VECTOR_INLINE void left_over(const struct job *job, const struct twos *twos, 
 		no_window(job, image + depth * job->out.d * plane, (job->in.d - depth * job->out.d) * plane, half);
 }
 
-/* One pixel of the input: the windows that it won give their gradients. task.rest: where their sum goes too, or NULL.
- */
-HL_VECTOR_INLINE void any_differentiate(const struct job *job, const struct hl_windows *list, int64_t at, int64_t c,
+/* One pixel of the input, place w of its row: the windows that it won, in columns [from, to), give their gradients.
+ * task.rest: where their sum goes too, or NULL. */
+HL_VECTOR_INLINE void any_differentiate(const struct job *job, const struct over *over, int64_t w, int64_t c,
                                         int64_t count, const bool half)
 {
+	const struct hl_window *v = &job->norm->window;
 	struct coefficients of = coefficients_of(&job->task, c);
+	int64_t at = (over->row * job->in.w + w) * job->in.c + c;
 	lanes_float g = {0}, zero = {0};
 
-	for (int k = 0; k < list->count; k++) {
-		lanes_int place;
-		lanes_float d = unbent(job, list->out[k] * job->in.c + c, count, half, &place);
-		g += lanes_select(lanes_equal(place, lanes_all(list->place[k])), d, zero);
-	}
+	for (int k = 0; k < over->rows; k++)
+		for (int64_t column = over->from; column < over->to; column++) {
+			lanes_int place;
+			lanes_float d = unbent(job, (over->first[k] + column) * job->in.c + c, count, half, &place);
+			int32_t mine = over->place[k] + (int32_t)(w + v->pad.w - column * v->stride.w);
+			g += lanes_select(lanes_equal(place, lanes_all(mine)), d, zero);
+		}
 	if (job->task.rest)
 		lanes_store(job->task.rest, at, g, count, half);
 	if (job->task.out)
 		put(job, &of, g, at, count, half);
 }
 
+HL_VECTOR_INLINE void any_differentiate_row(const struct job *job, int64_t row, const bool half)
+{
+	const struct hl_window *v = &job->norm->window;
+	int64_t channels = job->in.c;
+	struct over over;
+
+	begin_row(job, row, &over);
+	for (int64_t w = 0; w < job->in.w; w++) {
+		int64_t c = 0;
+		while (over.from < job->out.w && over.from * v->stride.w - v->pad.w + v->size.w <= w)
+			over.from++;
+		while (over.to < job->out.w && over.to * v->stride.w - v->pad.w <= w)
+			over.to++;
+		for (; c + LANES <= channels; c += LANES)
+			any_differentiate(job, &over, w, c, LANES, half);
+		if (c < channels)
+			any_differentiate(job, &over, w, c, channels - c, half);
+	}
+}
+
 HL_VECTOR_INLINE void differentiate_rows(const struct job *job, int64_t begin, int64_t end, const bool half,
                                          const int depth)
 {
 	int64_t channels = job->in.c;
-	struct hl_windows list;
 
 	for (int64_t row = begin; row < end && depth > 0; row++) {
 		struct twos twos = twos_of(job, row, depth);
@@ -327,14 +353,7 @@ HL_VECTOR_INLINE void differentiate_rows(const struct job *job, int64_t begin, i
 		left_over(job, &twos, half, depth);
 	}
 	for (int64_t row = begin; row < end && depth == 0; row++)
-		for (int64_t w = 0; w < job->in.w; w++) {
-			int64_t at = (row * job->in.w + w) * channels, c = 0;
-			hl_windows_over(&job->norm->window, job->in, job->out, row, w, false, &list);
-			for (; c + LANES <= channels; c += LANES)
-				any_differentiate(job, &list, at + c, c, LANES, half);
-			if (c < channels)
-				any_differentiate(job, &list, at + c, c, channels - c, half);
-		}
+		any_differentiate_row(job, row, half);
 }
 
 /* ---- one function for each ---- */

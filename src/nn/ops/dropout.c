@@ -82,5 +82,5 @@ const struct hl_op hl_op_dropout = {
     .forward = forward,
     .backward = backward,
     .samples = (const char *const[]){"3x1x1x1x37", "1x1x1x1x1 rate=0.3", "2x1x7x9x5 rate=0.25", "2x2x3x3x5 rate=0",
-                                     "2x1x3x3x2 rate=1", "1x1x8x8x11 rate=0.9", NULL},
+                                     "2x1x3x3x2 rate=1", "1x1x8x8x11 rate=0.9", "1x1x97x89x2 rate=0.4", NULL},
 };

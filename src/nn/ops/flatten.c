@@ -49,5 +49,6 @@ const struct hl_op hl_op_flatten = {
     .infer = infer,
     .forward = forward,
     .backward = backward,
-    .samples = (const char *const[]){"2x1x3x5x7", "1x1x1x1x1", "3x1x1x1x9", "3x2x3x2x5", "2x1x4x4x1", NULL},
+    .samples =
+        (const char *const[]){"2x1x3x5x7", "1x1x1x1x1", "3x1x1x1x9", "3x2x3x2x5", "2x1x4x4x1", "2x1x6x7x21", NULL},
 };
