@@ -322,6 +322,7 @@ int main(int argc, char **argv)
 		known = true;
 		good = feed_bombs(bombs, bomb_count) && good;
 		good = feed_bombs(volume_bombs, volume_bomb_count) && good;
+		good = feed_bombs(dicom_bombs, dicom_bomb_count) && good;
 	}
 	samples_free(samples, count);
 	if (!known) {

@@ -55,4 +55,6 @@ extern const struct bomb bombs[];
 extern const size_t bomb_count;
 extern const struct bomb volume_bombs[]; /* NIfTI, MetaImage, archives */
 extern const size_t volume_bomb_count;
+extern const struct bomb dicom_bombs[];
+extern const size_t dicom_bomb_count;
 #endif

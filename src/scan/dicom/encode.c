@@ -187,7 +187,8 @@ static OPJ_SIZE_T on_write(void *bytes, OPJ_SIZE_T count, void *context)
 	struct sink *sink = context;
 	size_t over = sink->buffer.length - sink->at < count ? sink->buffer.length - sink->at : count;
 
-	memcpy(sink->buffer.data + sink->at, bytes, over);
+	if (over > 0)
+		memcpy(sink->buffer.data + sink->at, bytes, over);
 	if (hl_buffer_append(&sink->buffer, (const uint8_t *)bytes + over, count - over, NULL))
 		return (OPJ_SIZE_T)-1;
 	sink->at += count;

@@ -4,7 +4,8 @@
 #define HL_SCAN_DICOM_JPEG_H
 #include "scan/dicom/pixels.h"
 
-enum { HL_JPEG_FAST = 9, HL_JPEG_COMPONENTS_MAX = 4 };
+/* Scans of a progressive picture: encoders make some ten, and each costs time though it may have hardly any bytes. */
+enum { HL_JPEG_FAST = 9, HL_JPEG_COMPONENTS_MAX = 4, HL_JPEG_SCANS_MAX = 32 };
 
 /* One Huffman table. */
 struct hl_jpeg_table {

@@ -5,8 +5,9 @@
 #include "base/memory.h"
 #include "scan/dicom/pixels.h"
 
-/* One tile is what scanners write; a table of many costs kilobytes each before a bit is decoded. */
-enum { TILES_MAX = 4096 };
+/* One tile is what scanners write; a table of many costs kilobytes each before a bit is decoded. So do precincts and
+ * code blocks (some hundred bytes each), and packets, which may be empty, cost time. */
+enum { TILES_MAX = 4096, BLOCKS_MAX = 1 << 20, PACKETS_MAX = 1 << 22 };
 
 struct source {
 	const uint8_t *bytes;
@@ -84,7 +85,67 @@ static uint32_t get32(const uint8_t *at)
 	return (uint32_t)at[0] << 24 | (uint32_t)at[1] << 16 | (uint32_t)at[2] << 8 | at[3];
 }
 
-/* SIZ (15444-1, A.5.1), before the library takes memory by it. */
+/* What a coding style (A.6.1, A.6.2) makes of the picture: at is behind its Scod. False where that is too much. */
+static bool is_bearable(const uint8_t *at, size_t length, bool precincts, uint64_t layers,
+                        const struct hl_dicom_plane *plane)
+{
+	uint64_t blocks = 0, packets = 0;
+	int levels = length >= 5 ? at[0] : 33;
+
+	if (levels > 32 || (precincts && length < 6 + (size_t)levels) || (at[1] & 15) > 8 || (at[2] & 15) > 8)
+		return false;
+	for (int i = 0; i <= levels; i++) {
+		int down = levels - i, px = precincts ? at[5 + i] & 15 : 15, py = precincts ? at[5 + i] >> 4 : 15;
+		/* Bands are half as large as their resolution, but for the lowest. */
+		int bx = i > 0 ? px - 1 : px, by = i > 0 ? py - 1 : py, cx = (at[1] & 15) + 2, cy = (at[2] & 15) + 2;
+		if (bx < 0 || by < 0)
+			return false;
+		cx = cx < bx ? cx : bx;
+		cy = cy < by ? cy : by;
+		uint64_t width = ((uint64_t)plane->width >> down) + 2, height = ((uint64_t)plane->height >> down) + 2;
+		packets += ((width >> px) + 2) * ((height >> py) + 2);
+		blocks += ((width >> cx) + 2) * ((height >> cy) + 2);
+	}
+	return blocks <= BLOCKS_MAX && packets <= BLOCKS_MAX && packets * layers <= PACKETS_MAX;
+}
+
+/* The coding styles of main and tile headers, as far as there are any. The layers of tiles are those of the picture
+ * unless they say otherwise. */
+static enum hilum_status check_styles(const uint8_t *at, size_t length, const struct hl_dicom_plane *plane,
+                                      struct hilum_error *error)
+{
+	enum { SOC = 0x4f, COD = 0x52, COC = 0x53, SOT = 0x90, SOD = 0x93, EOC = 0xd9 };
+	const uint8_t *end = at + length, *next_tile = NULL;
+	uint64_t layers = 1;
+
+	for (at += 2; end - at >= 4 && at[0] == 0xff && at[1] != EOC;) {
+		int marker = at[1];
+		size_t size = (size_t)at[2] << 8 | at[3];
+		if (marker == SOD) {
+			if (!next_tile)
+				break;
+			at = next_tile;
+			next_tile = NULL;
+			continue;
+		}
+		if (size < 2 || size > (size_t)(end - at) - 2)
+			break;
+		if (marker == SOT && size == 10) {
+			/* 0: up to the end, of the last tile. */
+			size_t part = get32(at + 6);
+			next_tile = part >= 14 && part <= (size_t)(end - at) ? at + part : NULL;
+		}
+		if (marker == COD && size >= 12)
+			layers = (uint64_t)at[6] << 8 | at[7];
+		if ((marker == COD && (size < 12 || !is_bearable(at + 9, size - 7, at[4] & 1, layers, plane))) ||
+		    (marker == COC && (size < 9 || !is_bearable(at + 6, size - 4, at[5] & 1, layers, plane))))
+			return hl_fail(error, HILUM_ERROR_LIMIT, "a JPEG 2000 picture of too many blocks");
+		at += 2 + size;
+	}
+	return HILUM_OK;
+}
+
+/* SIZ (15444-1, A.5.1) and what follows it, before the library takes memory by it. */
 static enum hilum_status check_size(const uint8_t *bytes, size_t length, const struct hl_dicom_plane *plane,
                                     struct hilum_error *error)
 {
@@ -104,7 +165,7 @@ static enum hilum_status check_size(const uint8_t *bytes, size_t length, const s
 	if (tile_width == 0 || tile_height == 0 ||
 	    ((uint64_t)right / tile_width + 1) * ((uint64_t)bottom / tile_height + 1) > TILES_MAX)
 		return hl_fail(error, HILUM_ERROR_LIMIT, "a JPEG 2000 picture of more than %d tiles", TILES_MAX);
-	return HILUM_OK;
+	return check_styles(at, length - (size_t)(at - bytes), plane, error);
 }
 
 static enum hilum_status put(const opj_image_t *image, const struct hl_dicom_plane *plane, struct hilum_error *error)

@@ -267,11 +267,17 @@ enum hilum_status hl_jpeg_dct12(struct hl_jpeg *jpeg, const struct hl_dicom_plan
 	if (!blocks)
 		return hl_fail_memory(error, wide * high * 64 * sizeof(*blocks), "JPEG coefficients");
 	/* The scans that follow a sequential picture's only one are none of its own. */
-	do {
+	for (int scans = 1; !status && found; scans++) {
+		if (scans > HL_JPEG_SCANS_MAX) {
+			status = hl_fail(error, HILUM_ERROR_LIMIT, "JPEG of more than %d scans", HL_JPEG_SCANS_MAX);
+			break;
+		}
 		status = read_scan(jpeg, blocks, wide, high, error);
 		if (!status)
 			status = hl_jpeg_next_scan(jpeg, &found, error);
-	} while (!status && found && jpeg->process == 2);
+		if (jpeg->process != 2)
+			break;
+	}
 	if (!status && !jpeg->has_quant[jpeg->component[0].quant])
 		status = hl_fail(error, HILUM_ERROR_FORMAT, "damaged: JPEG without its quantisation table");
 	if (!status)
@@ -303,6 +309,16 @@ static void on_message(j_common_ptr jpeg, int level)
 		on_error(jpeg);
 }
 
+static int count_scans(const uint8_t *bytes, size_t length)
+{
+	int count = 0;
+
+	/* No such pair stands in the data of a scan. */
+	for (size_t i = 0; i + 1 < length; i++)
+		count += bytes[i] == 0xff && bytes[i + 1] == 0xda;
+	return count;
+}
+
 static void read_rows(struct jpeg_decompress_struct *jpeg, const struct hl_dicom_plane *plane)
 {
 	size_t row = (size_t)plane->width * (size_t)plane->samples;
@@ -323,6 +339,8 @@ enum hilum_status hl_jpeg_dct8(const uint8_t *bytes, size_t length, const struct
 	struct jpeg_decompress_struct jpeg = {0};
 	struct failure failure = {.text = ""};
 
+	if (count_scans(bytes, length) > HL_JPEG_SCANS_MAX)
+		return hl_fail(error, HILUM_ERROR_LIMIT, "JPEG of more than %d scans", HL_JPEG_SCANS_MAX);
 	jpeg.err = jpeg_std_error(&failure.manager);
 	failure.manager.error_exit = on_error;
 	failure.manager.emit_message = on_message;

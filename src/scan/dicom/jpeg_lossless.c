@@ -197,9 +197,14 @@ enum hilum_status hl_jpeg_lossless(struct hl_jpeg *jpeg, const struct hl_dicom_p
 	scan.rows[0] = rows;
 	scan.rows[1] = rows + row;
 	while (found && !status) {
+		unsigned now = 0;
 		for (int i = 0; i < jpeg->scan_components; i++)
-			seen |= 1u << jpeg->scan[i];
-		status = read_one_scan(jpeg, &scan, plane, error);
+			now |= 1u << jpeg->scan[i];
+		if (seen & now)
+			status = hl_fail(error, HILUM_ERROR_FORMAT, "damaged: a JPEG component in two scans");
+		else
+			status = read_one_scan(jpeg, &scan, plane, error);
+		seen |= now;
 		if (!status && seen == (1u << jpeg->components) - 1)
 			break;
 		if (!status)

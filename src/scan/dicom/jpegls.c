@@ -512,11 +512,15 @@ enum hilum_status hl_decode_jpegls(const uint8_t *bytes, size_t length, const st
 			            "%d x %d, %d",
 			            stream.width, stream.height, stream.components, stream.precision, plane->width,
 			            plane->height, plane->samples);
+		/* A scan again and again would cost time and no bytes. */
+		unsigned now = ((1u << stream.scan_components) - 1) << stream.first;
+		if (!status && seen & now)
+			status = damaged(error, "component in two scans");
 		if (!status)
 			status = read_one_scan(&stream, plane, error);
 		if (status)
 			return status;
-		seen |= ((1u << stream.scan_components) - 1) << stream.first;
+		seen |= now;
 	}
 	return HILUM_OK;
 }
