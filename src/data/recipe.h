@@ -25,7 +25,8 @@ size_t hl_recipe_bytes(const struct hl_recipe *recipe);          /* size * size 
 /* The middle slice of a volume as 8-bit image, size x size x channels. */
 enum hilum_status hl_recipe_apply(const struct hl_recipe *recipe, const struct hl_volume *volume, uint8_t *out,
                                   struct hilum_error *error);
-/* From a file, a folder with a series or an archive: load, apply, free. *narrow as hl_volume_is_narrow; NULL: not asked. */
+/* From a file, a folder with a series or an archive: load, apply, free. *narrow as hl_volume_is_narrow; NULL: not
+ * asked. */
 enum hilum_status hl_recipe_open(const struct hl_recipe *recipe, const char *path, uint8_t *out, bool *narrow,
                                  struct hilum_error *error);
 /* 8-bit image to the net's input. */
