@@ -226,6 +226,7 @@ struct hl_cpu hl_cpu_describe(void)
 	/* Leaf 7: AMX-BF16 and AMX-TILE. */
 	cpu.amx = __get_cpuid_count(7, 0, &a, &b, &c, &d) && (d & 1u << 22) && (d & 1u << 24) && system_saves_tiles();
 	narrow(&cpu);
+	cpu.bf16_pairs = cpu.avx512_bf16 && !cpu.amx;
 #endif
 	return cpu;
 }

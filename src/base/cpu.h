@@ -9,6 +9,9 @@ int32_t hl_cpu_count(void);
 struct hl_cpu {
 	char name[64];
 	bool avx2, avx512, avx512_bf16, avx512_vnni, amx;
+	/* avx512_bf16 is worth using: where there are tiles (amx) it has half the rate of float32, so that bfloat16 is
+	 * oneDNN's, which uses the tiles. */
+	bool bf16_pairs;
 };
 /* HILUM_CPU=avx512, avx2 or none in the environment hides what is newer than that (for tests). */
 struct hl_cpu hl_cpu_describe(void);

@@ -331,7 +331,7 @@ enum hilum_status hl_avx512_dense(const struct hl_compile *request, struct hl_pr
 	    .type = request->type,
 	    .threads = request->threads > 0 ? request->threads : 1,
 	    .bias = request->shapes->params > 1,
-	    .half = request->type == HL_BF16 && !request->training && cpu.avx512_bf16,
+	    .half = request->type == HL_BF16 && !request->training && cpu.bf16_pairs,
 	    .batch = request->shapes->in[0].n,
 	    .inputs = request->shapes->in[0].c,
 	    .units = request->shapes->out.c,

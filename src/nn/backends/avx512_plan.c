@@ -24,7 +24,7 @@ bool hl_pass_machine(enum hl_type type)
 {
 	struct hl_cpu cpu = hl_cpu_describe();
 
-	return type == HL_BF16 ? cpu.avx512_bf16 : cpu.avx512;
+	return type == HL_BF16 ? cpu.bf16_pairs : cpu.avx512;
 }
 
 /* One tap without padding or steps: places are rows of a matrix, however they lie. */

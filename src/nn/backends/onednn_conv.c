@@ -392,7 +392,9 @@ static void plan_own_gradient(struct conv *conv, const struct hl_compile *reques
 	               .pad = hl_axes_get(&options->pad, spatial, 0, 0),
 	               .dilation = hl_axes_get(&options->dilation, spatial, 1, 1)},
 	};
-	conv->own = !conv->groups && hl_wgrad_plan(&conv->gradient);
+	/* With tiles, oneDNN is faster where there are channels to fill them. */
+	conv->own = !conv->groups && !(hl_cpu_describe().amx && conv->type == HL_BF16 && conv->in.c >= 16) &&
+	            hl_wgrad_plan(&conv->gradient);
 }
 
 static void destroy_shard(struct shard *shard)

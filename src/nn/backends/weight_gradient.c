@@ -9,7 +9,7 @@ bool hl_wgrad_plan(struct hl_wgrad *g)
 	struct hl_cpu cpu = hl_cpu_describe();
 
 	if (g->kernel == HL_WGRAD_BEST)
-		g->kernel = cpu.avx512_bf16 ? HL_WGRAD_AVX512_BF16 : cpu.avx512 ? HL_WGRAD_AVX512 : HL_WGRAD_AVX2;
+		g->kernel = cpu.bf16_pairs ? HL_WGRAD_AVX512_BF16 : cpu.avx512 ? HL_WGRAD_AVX512 : HL_WGRAD_AVX2;
 	switch (g->kernel) {
 	case HL_WGRAD_AVX512_BF16:
 		return cpu.avx512_bf16 && hl_wgrad_avx512_plan(g);
