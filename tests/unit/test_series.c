@@ -503,6 +503,7 @@ static void test_damaged(void **state)
 	plain(axial);
 	slices_encode(&slices, NULL, false);
 	slices.file[11].length -= 100;
+	hl_volume_free(&volume);
 	assert_int_equal(hl_load_files(slices.file, 12, NULL, &volume, &findings, &problem), HILUM_ERROR_FORMAT);
 	assert_non_null(strstr(problem.message, "file 11"));
 	assert_int_equal(hl_load_files(slices.file, 12, &options, &volume, &findings, &problem), HILUM_OK);
