@@ -14,6 +14,7 @@
  *
  * 1x1 is as fast channels-last, and stays so. The weight gradient there is our own (weight_gradient.h) unless there are
  * groups. */
+#include "base/cpu.h"
 #include "base/memory.h"
 #include "nn/backends/onednn.h"
 #include "nn/backends/weight_gradient.h"
