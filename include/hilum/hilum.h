@@ -189,6 +189,12 @@ struct hilum_train_options {
 	                defaults take the run's values; others, and those given (hilum_train_events), must agree with
 	                them (threads, memory and checkpoint may differ) */
 	bool shuffle_labels; /* a control: labels permuted over groups; an honest pipeline then scores chance */
+	int dims;            /* 2d, 2.5d, 3d: a case is a slice, a slice with its neighbours as channels, a volume or
+	                        stack */
+	int64_t depth;       /* slices of the input; 0: what the architecture's input line says, or init, otherwise 3 in
+	                        2.5d and 16 in 3d */
+	double spacing;      /* mm from slice to slice of the input; 0: the cases' own slices */
+	int extent;          /* 3d: middle, the middle slices; whole, all from end to end made into depth */
 };
 
 /* Every option of `hilum train`; data is set by the caller. */

@@ -21,6 +21,10 @@ static const struct hilum_option option_table[] = {
      .kind = HILUM_OPTION_FLAG,
      .offset = offsetof(struct hl_augment, quarter),
      .help = "quarter turns"},
+    {.name = "zflip",
+     .kind = HILUM_OPTION_FLAG,
+     .offset = offsetof(struct hl_augment, zflip),
+     .help = "of several slices, the last becomes the first"},
 #define REAL(member, high, text)                                                                                       \
 	{                                                                                                              \
 		.name = #member, .kind = HILUM_OPTION_REAL, .offset = offsetof(struct hl_augment, member),             \
@@ -28,6 +32,7 @@ static const struct hilum_option option_table[] = {
 	}
     REAL(rotate, 180, "degrees either way"),
     REAL(shift, 0.5, "share of the side either way"),
+    REAL(zshift, 64, "slices either way"),
     REAL(zoom, 1, "0.1: by a factor from 1/1.1 to 1.1"),
     REAL(brightness, 1, "share of full scale either way"),
     REAL(contrast, 4, "0.2: by a factor from 1/1.2 to 1.2 about the mean"),
@@ -83,7 +88,8 @@ static enum hilum_status set_item(struct hl_augment *augment, char *item, bool f
 		return hl_fail(
 		    error, HILUM_ERROR_ARGUMENT,
 		    "--augment: no \"%.40s\"; there are none, light, medium, strong or a list of flip, vflip, "
-		    "quarter, rotate=, shift=, zoom=, brightness=, contrast=, noise=, blur=, cutout=, mixup=",
+		    "quarter, zflip, rotate=, shift=, zshift=, zoom=, brightness=, contrast=, noise=, blur=, cutout=, "
+		    "mixup=",
 		    item);
 	enum hilum_status status = hilum_option_set(option_table, augment, item, value, error);
 	return status ? hl_prefix(error, status, "--augment") : HILUM_OK;
@@ -117,8 +123,9 @@ enum hilum_status hl_augment_parse(const char *text, struct hl_augment *out, str
 /* ---- what is drawn ---- */
 
 struct drawn {
-	bool flip, vflip;
+	bool flip, vflip, zflip;
 	uint32_t quarter;
+	int32_t shift_z;
 	double angle, zoom, shift_x, shift_y, contrast, brightness, sigma, noise, hole, hole_x, hole_y;
 };
 
@@ -129,6 +136,7 @@ static struct drawn draw(const struct hl_augment *augment, struct hl_random rand
 	drawn.flip = augment->flip && (turns & 1);
 	drawn.vflip = augment->vflip && (turns & 2);
 	drawn.quarter = augment->quarter ? turns >> 2 & 3 : 0;
+	drawn.zflip = augment->zflip && (turns & 16);
 	drawn.angle = augment->rotate * hl_random_range(&random, -1, 1) * 0.017453292519943295;
 	drawn.zoom = pow(1 + augment->zoom, hl_random_range(&random, -1, 1));
 	drawn.shift_x = augment->shift * hl_random_range(&random, -1, 1);
@@ -140,6 +148,7 @@ static struct drawn draw(const struct hl_augment *augment, struct hl_random rand
 	drawn.hole = augment->cutout * hl_random_uniform(&random);
 	drawn.hole_x = hl_random_uniform(&random);
 	drawn.hole_y = hl_random_uniform(&random);
+	drawn.shift_z = (int32_t)lrint(augment->zshift * hl_random_range(&random, -1, 1));
 	return drawn;
 }
 
@@ -341,8 +350,9 @@ static void add_noise(double deviation, struct hl_random start, uint8_t *image, 
 
 /* DeVries & Taylor, "Improved regularization of convolutional neural networks with cutout" (2017): the centre falls
  * anywhere, so that the square may stand out over the border. Filled with the image's mean, which it thus keeps. */
-static void cut_out(const struct drawn *drawn, int32_t size, int32_t channels, uint8_t *image)
+static void cut_out(const struct drawn *drawn, int32_t size, int32_t channels, int32_t depth, uint8_t *image)
 {
+	size_t slice = (size_t)size * (size_t)size * (size_t)channels;
 	int32_t side = (int32_t)lrint(drawn->hole * size);
 	int32_t left = (int32_t)(drawn->hole_x * size) - side / 2, top = (int32_t)(drawn->hole_y * size) - side / 2;
 	int32_t right = left + side < size ? left + side : size, bottom = top + side < size ? top + side : size;
@@ -350,10 +360,11 @@ static void cut_out(const struct drawn *drawn, int32_t size, int32_t channels, u
 	top = top < 0 ? 0 : top;
 	if (right <= left)
 		return;
-	uint8_t grey = clamp(mean_of(image, (size_t)size * (size_t)size * (size_t)channels));
-	for (int32_t y = top; y < bottom; y++)
-		memset(image + ((size_t)y * (size_t)size + (size_t)left) * (size_t)channels, grey,
-		       (size_t)(right - left) * (size_t)channels);
+	uint8_t grey = clamp(mean_of(image, (size_t)depth * slice));
+	for (int32_t z = 0; z < depth; z++, image += slice)
+		for (int32_t y = top; y < bottom; y++)
+			memset(image + ((size_t)y * (size_t)size + (size_t)left) * (size_t)channels, grey,
+			       (size_t)(right - left) * (size_t)channels);
 }
 
 /* ---- all of it ---- */
@@ -365,8 +376,23 @@ static size_t noise_words(const struct hl_recipe *recipe)
 
 size_t hl_augment_scratch(const struct hl_recipe *recipe)
 {
-	size_t image = hl_recipe_bytes(recipe), words = noise_words(recipe) * sizeof(uint32_t);
+	size_t image = hl_recipe_plane_size(recipe), words = noise_words(recipe) * sizeof(uint32_t);
 	return image > words ? image : words;
+}
+
+/* Where the patient lies, of one slice. */
+static void place_slice(const struct hl_augment *augment, const struct drawn *drawn, const struct hl_recipe *recipe,
+                        const uint8_t *in, uint8_t *out)
+{
+	int32_t size = recipe->size, channels = recipe->channels;
+	if (augment->rotate > 0 || augment->zoom > 0 || augment->shift > 0) {
+		resample(drawn, size, channels, in, out);
+	} else if (drawn->flip || drawn->vflip || drawn->quarter) {
+		struct turn turn = turn_of(drawn);
+		move_pixels(&turn, size, channels, in, out);
+	} else {
+		memcpy(out, in, hl_recipe_plane_size(recipe));
+	}
 }
 
 void hl_augment_apply(const struct hl_augment *augment, const struct hl_recipe *recipe, uint64_t seed, uint32_t epoch,
@@ -374,22 +400,21 @@ void hl_augment_apply(const struct hl_augment *augment, const struct hl_recipe *
 {
 	struct hl_random random = hl_random_stream(seed, epoch, index, HL_RANDOM_AUGMENT);
 	struct drawn drawn = draw(augment, random);
-	int32_t size = recipe->size, channels = recipe->channels;
-	size_t count = hl_recipe_bytes(recipe);
-	if (augment->rotate > 0 || augment->zoom > 0 || augment->shift > 0) {
-		resample(&drawn, size, channels, in, out);
-	} else if (drawn.flip || drawn.vflip || drawn.quarter) {
-		struct turn turn = turn_of(&drawn);
-		move_pixels(&turn, size, channels, in, out);
-	} else {
-		memcpy(out, in, count);
+	int32_t size = recipe->size, channels = recipe->channels, depth = hl_recipe_depth(recipe);
+	size_t count = hl_recipe_bytes(recipe), slice = hl_recipe_plane_size(recipe);
+	for (int32_t z = 0; z < depth; z++) {
+		int32_t from = (drawn.zflip ? depth - 1 - z : z) - drawn.shift_z;
+		if (from >= 0 && from < depth)
+			place_slice(augment, &drawn, recipe, in + (size_t)from * slice, out + (size_t)z * slice);
+		else
+			memset(out + (size_t)z * slice, 0, slice);
 	}
 	if (augment->contrast > 0 || augment->brightness > 0)
 		shade(&drawn, out, count);
-	if (drawn.sigma > 0.1)
-		blur(drawn.sigma, size, channels, out, scratch);
+	for (int32_t z = 0; z < depth && drawn.sigma > 0.1; z++)
+		blur(drawn.sigma, size, channels, out + (size_t)z * slice, scratch);
 	if (drawn.noise > 0)
 		add_noise(drawn.noise, random, out, count, scratch, noise_words(recipe));
 	if (drawn.hole > 0)
-		cut_out(&drawn, size, channels, out);
+		cut_out(&drawn, size, channels, depth, out);
 }

@@ -10,6 +10,9 @@
 struct hl_found {
 	struct hl_case item; /* label and group are not set yet */
 	const char *group;   /* borrowed from manifest or groups below; NULL: none given */
+	/* The manifest's columns, borrowed from it: whose stack, which, and which of its slices; NULL: no such column.
+	 */
+	const char *patient, *stack, *slice;
 };
 
 struct hl_collect {
@@ -18,6 +21,8 @@ struct hl_collect {
 	size_t count, capacity;
 	char *origins[HILUM_CLASSES_MAX];
 	int32_t origin_count;
+	char **slices; /* see struct hl_dataset */
+	size_t slice_total;
 	bool grouped, has_parts;
 	struct hl_csv manifest, groups;
 };
@@ -30,11 +35,20 @@ const char *hl_name_check(const char *name);
 
 /* Index of the class of that name, which is added when new; -1 with an error. */
 int32_t hl_collect_origin(struct hl_collect *collect, const char *name, struct hilum_error *error);
-/* Adds a case; path is tidy and relative to root, or absolute. */
+/* Adds a case; path is tidy and relative to root, or absolute. It is the last of found then. */
 enum hilum_status hl_collect_add(struct hl_collect *collect, const char *path, int32_t origin, const char *group,
                                  enum hl_split_part part, struct hilum_error *error);
 /* The case of a tidy path in an array sorted by path, or NULL. */
 struct hl_found *hl_collect_find(const struct hl_collect *collect, const char *path);
+
+/* For qsort: by path. */
+int hl_found_compare(const void *a, const void *b);
+
+/* Makes one case of the slices of each stack (HL_DIMS_3), or tells each slice its neighbours (HL_DIMS_25). Without a
+ * column stack or nodule nothing is done. HILUM_ERROR_DATA where slices of one stack have different labels, groups or
+ * parts, or the same number. path: the manifest, for messages. */
+enum hilum_status hl_stacks_make(struct hl_collect *collect, const char *path, enum hl_dims dims,
+                                 struct hilum_error *error);
 
 /* All cases of a manifest. */
 enum hilum_status hl_manifest_read(struct hl_collect *collect, const char *path, struct hilum_error *error);

@@ -32,6 +32,9 @@ void hl_dataset_free(struct hl_dataset *dataset)
 		hl_free(dataset->origins[i]);
 	for (int32_t i = 0; dataset->groups && i < dataset->group_count; i++)
 		hl_free(dataset->groups[i]);
+	for (size_t i = 0; i < dataset->slice_total; i++)
+		hl_free(dataset->slices[i]);
+	hl_free(dataset->slices);
 	hl_free(dataset->cases);
 	hl_free(dataset->classes);
 	hl_free(dataset->origins);
@@ -95,13 +98,16 @@ static void collect_free(struct hl_collect *collect)
 	}
 	for (int32_t i = 0; i < collect->origin_count; i++)
 		hl_free(collect->origins[i]);
+	for (size_t i = 0; i < collect->slice_total; i++)
+		hl_free(collect->slices[i]);
+	hl_free(collect->slices);
 	hl_free(collect->found);
 	hl_free(collect->root);
 	hl_csv_free(&collect->manifest);
 	hl_csv_free(&collect->groups);
 }
 
-static int compare_found(const void *a, const void *b)
+int hl_found_compare(const void *a, const void *b)
 {
 	return strcmp(((const struct hl_found *)a)->item.path, ((const struct hl_found *)b)->item.path);
 }
@@ -280,9 +286,9 @@ static enum hilum_status sort_found(struct hl_collect *collect, const char *path
 	if (collect->origin_count < 2)
 		return hl_fail(error, HILUM_ERROR_DATA, "%s: one class only (\"%s\"); at least two are needed", path,
 		               collect->origin_count ? collect->origins[0] : "");
-	qsort(collect->found, collect->count, sizeof(*collect->found), compare_found);
+	qsort(collect->found, collect->count, sizeof(*collect->found), hl_found_compare);
 	for (size_t i = 1; i < collect->count; i++)
-		if (compare_found(&collect->found[i - 1], &collect->found[i]) == 0)
+		if (hl_found_compare(&collect->found[i - 1], &collect->found[i]) == 0)
 			return hl_fail(error, HILUM_ERROR_DATA, "%s: %s is listed twice%s", path,
 			               collect->found[i].item.path,
 			               collect->found[i - 1].item.origin != collect->found[i].item.origin
@@ -454,6 +460,10 @@ static enum hilum_status take(struct hl_collect *collect, struct hl_dataset *dat
 	dataset->origin_count = collect->origin_count;
 	dataset->root = collect->root;
 	dataset->has_parts = collect->has_parts;
+	dataset->slices = collect->slices;
+	dataset->slice_total = collect->slice_total;
+	collect->slices = NULL;
+	collect->slice_total = 0;
 	collect->root = NULL;
 	collect->count = 0;
 	collect->origin_count = 0;
@@ -492,6 +502,8 @@ enum hilum_status hl_dataset_open(const char *path, const struct hl_dataset_opti
 		status = sort_found(collect, path, error);
 	if (!status && options && options->groups)
 		status = hl_manifest_groups(collect, options->groups, error);
+	if (!status && options && options->dims != HL_DIMS_2)
+		status = hl_stacks_make(collect, path, options->dims, error);
 	if (!status)
 		status = take(collect, dataset, error);
 	if (!status)
@@ -564,6 +576,17 @@ static long long size_of(const char *path)
 	return size;
 }
 
+/* Of a case: of all files of its stack. */
+static long long size_of_case(const struct hl_dataset *dataset, const struct hl_case *item)
+{
+	long long size = 0;
+	if (item->slice_count == 0)
+		return size_of(item->file);
+	for (int32_t i = 0; i < item->slice_count; i++)
+		size += size_of(dataset->slices[item->slice_first + (size_t)i]);
+	return size;
+}
+
 /* A chain of digests, so that the memory needed does not grow with the data set. */
 void hl_dataset_hash(const struct hl_dataset *dataset, char hex[65])
 {
@@ -572,11 +595,23 @@ void hl_dataset_hash(const struct hl_dataset *dataset, char hex[65])
 		const struct hl_case *item = &dataset->cases[i];
 		const char *label = dataset->origins[item->origin];
 		char link[256];
-		long long size = size_of(item->file);
+		long long size = size_of_case(dataset, item);
 		int length =
 		    snprintf(link, sizeof(link), "%s %s %s %lld\n", chain.hex,
 		             hl_sha256(item->path, strlen(item->path)).hex, hl_sha256(label, strlen(label)).hex, size);
 		chain = hl_sha256(link, (size_t)length);
 	}
 	memcpy(hex, chain.hex, sizeof(chain.hex));
+}
+
+/* ---- reading ---- */
+
+enum hilum_status hl_dataset_read(const struct hl_dataset *dataset, size_t index, const struct hl_recipe *recipe,
+                                  uint8_t *out, struct hl_met *met, struct hilum_error *error)
+{
+	const struct hl_case *item = &dataset->cases[index];
+	if (item->slice_count == 0)
+		return hl_recipe_open(recipe, item->file, out, met, error);
+	return hl_recipe_open_stack(recipe, dataset->slices + item->slice_first, item->slice_count, item->slice_at, out,
+	                            met, error);
 }

@@ -1,8 +1,12 @@
-/* A data set: a folder whose subfolders are classes, or a CSV manifest (path,label and optionally group or patient, and
- * split). Nothing is decoded here. */
+/* A data set: a folder whose subfolders are classes, or a CSV manifest (path,label and optionally group or patient,
+ * split, and stack or nodule with slice). Nothing is decoded here.
+ *
+ * A case is a file, a folder with a series or an archive. In 3-D the rows of a manifest that have one patient and one
+ * stack (or nodule) are one case, its slices in the order of the column slice; in 2.5-D each row is a case that knows
+ * its neighbours. */
 #ifndef HL_DATA_DATASET_H
 #define HL_DATA_DATASET_H
-#include "base/error.h"
+#include "data/recipe.h"
 
 #define HL_CASES_MAX 10000000
 
@@ -10,8 +14,12 @@ enum hl_split_part { HL_PART_TRAIN, HL_PART_VAL, HL_PART_TEST, HL_PART_NONE };
 extern const char *const hl_part_names[]; /* "train", "val", "test", "none" */
 
 struct hl_case {
-	char *path;              /* as people write it: relative to the data set's root, "benign/case (1).jpg" */
-	char *file;              /* to open */
+	char *path; /* as people write it: relative to the data set's root, "benign/case (1).jpg"; of a stack, that of
+	               its first slice */
+	char *file; /* to open */
+	size_t slice_first;      /* of a stack: its files are slices[slice_first] ... of the data set */
+	int32_t slice_count;     /* 0: not of a stack */
+	int32_t slice_at;        /* 2.5-D: which of them the case is about; 3-D: the middle */
 	int32_t label;           /* index into classes */
 	int32_t origin;          /* index into origins: the class before merging */
 	int32_t group;           /* index into groups; every case has one (its own where none was given) */
@@ -28,6 +36,8 @@ struct hl_dataset {
 	char **origins; /* the classes as found */
 	int32_t group_count;
 	char **groups;
+	char **slices; /* files of stacks */
+	size_t slice_total;
 	bool grouped;   /* groups were given (false: every case is its own) */
 	bool has_parts; /* the manifest's split column was used */
 };
@@ -35,6 +45,7 @@ struct hl_dataset {
 struct hl_dataset_options {
 	const char *positive; /* "A,B"; NULL: none. All other classes become the negative one */
 	const char *groups;   /* CSV with path and group or patient; every case must be in it */
+	enum hl_dims dims;    /* whether the stacks of a manifest are looked at */
 };
 
 /* Folder: class folders are taken as they are named; files whose name no format claims are skipped and counted in a
@@ -44,6 +55,9 @@ struct hl_dataset_options {
 enum hilum_status hl_dataset_open(const char *path, const struct hl_dataset_options *options, struct hl_dataset **out,
                                   struct hilum_error *error);
 void hl_dataset_free(struct hl_dataset *dataset);
+/* A case through a recipe, as hl_recipe_open. */
+enum hilum_status hl_dataset_read(const struct hl_dataset *dataset, size_t index, const struct hl_recipe *recipe,
+                                  uint8_t *out, struct hl_met *met, struct hilum_error *error);
 /* Cases of a part in order: a new array of indexes (hl_free), NULL without memory. HL_PART_NONE: all. */
 uint32_t *hl_dataset_select(const struct hl_dataset *dataset, enum hl_split_part part, size_t *count);
 /* The case of that path ("./" before it is allowed), or NULL. */

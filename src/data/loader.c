@@ -19,6 +19,11 @@ static enum hilum_status check(const struct hl_loader_options *options, struct h
 	if (recipe->size < 1 || recipe->size > HL_RECIPE_SIZE_MAX || (recipe->channels != 1 && recipe->channels != 3))
 		return hl_fail(error, HILUM_ERROR_ARGUMENT, "a recipe of size %d with %d channels", recipe->size,
 		               recipe->channels);
+	if (hl_recipe_depth(recipe) < 1 || hl_recipe_depth(recipe) > HL_RECIPE_DEPTH_MAX ||
+	    hl_recipe_bytes(recipe) > HL_RECIPE_BYTES_MAX)
+		return hl_fail(error, HILUM_ERROR_ARGUMENT, "%d slices of %d x %d are more than %d, or %zu values",
+		               hl_recipe_depth(recipe), recipe->size, recipe->size, HL_RECIPE_DEPTH_MAX,
+		               HL_RECIPE_BYTES_MAX);
 	if (options->batch < 1 || options->batch > BATCH_MAX)
 		return hl_fail(error, HILUM_ERROR_ARGUMENT, "--batch %lld is outside 1 to %d",
 		               (long long)options->batch, BATCH_MAX);

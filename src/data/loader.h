@@ -25,7 +25,7 @@ struct hl_loader_options {
 
 struct hl_batch {
 	int64_t count;   /* of real samples; the rest of images up to batch is zero (evaluation's last batch) */
-	float *images;   /* batch x size x size x channels, normalised */
+	float *images;   /* batch times the recipe's shape, normalised */
 	float *targets;  /* batch x outputs */
 	uint32_t *index; /* batch: index into dataset->cases; UINT32_MAX for padding */
 };

@@ -14,7 +14,7 @@
 struct worker {
 	uint8_t *picture, *augmented;
 	void *scratch;
-	bool *narrow; /* where to note it of a picture that is read; NULL: not asked */
+	struct hl_met *met; /* where to note what is met in a case that is read; NULL: not asked */
 };
 
 /* ---- pictures ---- */
@@ -23,7 +23,6 @@ struct worker {
 static enum hilum_status fetch(struct hl_loader *loader, struct worker *worker, size_t index, const uint8_t **out,
                                struct hilum_error *error)
 {
-	const char *file = loader->options.dataset->cases[loader->cases[index]].file;
 	size_t slot = loader->slot[index];
 	uint8_t *to = worker->picture;
 	bool filling = false;
@@ -38,7 +37,8 @@ static enum hilum_status fetch(struct hl_loader *loader, struct worker *worker, 
 		/* Another worker is at it (a sampler may draw a case twice): rather decode it again than wait. */
 		to = filling ? to : worker->picture;
 	}
-	enum hilum_status status = hl_recipe_open(loader->options.recipe, file, to, worker->narrow, error);
+	enum hilum_status status = hl_dataset_read(loader->options.dataset, loader->cases[index],
+	                                           loader->options.recipe, to, worker->met, error);
 	if (filling)
 		atomic_store(&loader->kept_state[slot], (unsigned char)(status ? KEPT_NOT : KEPT_READY));
 	if (!status)
@@ -84,15 +84,16 @@ static void visit(struct hl_loader *loader, struct worker *worker, size_t positi
 	struct hilum_error error = {0};
 	const uint8_t *picture;
 	uint64_t sum[3] = {0}, squares[3] = {0};
-	bool statistics = loader->job == JOB_STATISTICS, narrow = false;
-	worker->narrow = loader->job == JOB_PRELOAD ? &narrow : NULL;
+	bool statistics = loader->job == JOB_STATISTICS;
+	struct hl_met met = {0};
+	worker->met = loader->job == JOB_PRELOAD ? &met : NULL;
 	pthread_mutex_unlock(&loader->mutex);
 	enum hilum_status status = fetch(loader, worker, position, &picture, &error);
 	if (!status && statistics)
 		add_statistics(loader, picture, sum, squares);
-	worker->narrow = NULL;
+	worker->met = NULL;
 	pthread_mutex_lock(&loader->mutex);
-	loader->narrow += narrow && !status;
+	loader->narrow += met.narrow && !status;
 	if (status)
 		note_failure(loader, position, &error);
 	for (int c = 0; c < 3; c++) {

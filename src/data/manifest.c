@@ -1,5 +1,6 @@
-/* CSV manifests: path,label[,group|patient][,split], and tables of groups. A manifest is the user's own file, so paths
- * may leave its folder by ".."; what it may not do is name things that no file or report could hold. */
+/* CSV manifests: path,label[,group|patient][,split][,stack|nodule,slice], and tables of groups. A manifest is the
+ * user's own file, so paths may leave its folder by ".."; what it may not do is name things that no file or report
+ * could hold. */
 #include "data/collect.h"
 
 #include "base/memory.h"
@@ -117,8 +118,14 @@ static bool parse_part(const char *text, enum hl_split_part *out)
 }
 
 struct columns {
-	int path, label, group, part;
+	int path, label, group, part, patient, stack, slice;
 };
+
+/* The column of a row, or NULL where there is none. */
+static const char *get(const struct hl_csv *csv, size_t row, int column)
+{
+	return column < 0 ? NULL : hl_csv_get(csv, row, (size_t)column);
+}
 
 static enum hilum_status read_row(struct hl_collect *collect, const char *file, const struct columns *columns,
                                   size_t row, struct hilum_error *error)
@@ -148,7 +155,14 @@ static enum hilum_status read_row(struct hl_collect *collect, const char *file, 
 	int32_t origin = hl_collect_origin(collect, label, error);
 	if (origin < 0)
 		return hl_prefix(error, HILUM_ERROR_DATA, "%s: line %zu", file, hl_csv_line(csv, row));
-	return hl_collect_add(collect, path, origin, group, part, error);
+	enum hilum_status status = hl_collect_add(collect, path, origin, group, part, error);
+	if (status)
+		return status;
+	struct hl_found *found = &collect->found[collect->count - 1];
+	found->patient = get(csv, row, columns->patient);
+	found->stack = get(csv, row, columns->stack);
+	found->slice = get(csv, row, columns->slice);
+	return HILUM_OK;
 }
 
 enum hilum_status hl_manifest_read(struct hl_collect *collect, const char *path, struct hilum_error *error)
@@ -168,6 +182,13 @@ enum hilum_status hl_manifest_read(struct hl_collect *collect, const char *path,
 	if (columns.label < 0)
 		return HILUM_ERROR_FORMAT;
 	columns.group = group_column(csv);
+	columns.patient = hl_csv_column(csv, "patient");
+	if (columns.patient < 0)
+		columns.patient = columns.group;
+	columns.stack = hl_csv_column(csv, "stack");
+	if (columns.stack < 0)
+		columns.stack = hl_csv_column(csv, "nodule");
+	columns.slice = hl_csv_column(csv, "slice");
 	columns.part = hl_csv_column(csv, "split");
 	if (columns.part < 0)
 		columns.part = hl_csv_column(csv, "part"); /* the name in a run's split.csv */

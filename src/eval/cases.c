@@ -3,6 +3,7 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "data/split.h"
+#include "infer/predict.h"
 
 #include <jansson.h>
 #include <string.h>
@@ -193,10 +194,14 @@ static enum hilum_status select_cases(const struct hl_cases_options *options, st
 enum hilum_status hl_cases_open(const struct hilum_model *model, const struct hl_cases_options *options,
                                 struct hl_cases *out, struct hilum_error *error)
 {
-	const struct hl_dataset_options opening = {.positive = options->positive, .groups = options->groups};
+	struct hl_dataset_options opening = {.positive = options->positive, .groups = options->groups};
+	struct hl_recipe recipe;
 	struct hl_cases made = {0};
 	if (!options->data)
 		return hl_fail(error, HILUM_ERROR_ARGUMENT, "data: no data set is named");
+	/* What a case is. A model without a sound recipe is refused where it is used. */
+	if (hl_model_recipe(model, &recipe, NULL) == HILUM_OK)
+		opening.dims = recipe.dims;
 	enum hilum_status status = hl_dataset_open(options->data, &opening, &made.dataset, error);
 	if (status)
 		return status;

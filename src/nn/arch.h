@@ -7,7 +7,8 @@
  *   add from=stem,relu3            from= names the inputs; without it, the line before
  *   dense units=$outputs           $outputs: 1 for a binary task, otherwise the number of classes
  *
- * Presets are text too: "seed filters=32,64,128,128 dense=128 dropout=0.5", "resnet18". */
+ * Presets are text too: "seed filters=32,64,128,128 dense=128 dropout=0.5", "resnet18", and "seed3d", "resnet18-3d"
+ * for inputs of some depth. */
 #ifndef HL_NN_ARCH_H
 #define HL_NN_ARCH_H
 #include "base/buffer.h"

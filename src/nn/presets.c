@@ -7,7 +7,7 @@
 
 struct seed {
 	struct hilum_sizes filters;
-	int64_t size, pool, dense;
+	int64_t size, pool, flat, dense;
 	double dropout;
 	int head;
 	bool batchnorm;
@@ -23,43 +23,50 @@ static const char *const heads[] = {"flatten", "average", "max", NULL};
 	}
 
 #define SETTINGS seed
-static const struct hilum_option seed_options[] = {
-    {.name = "filters",
-     .kind = HILUM_OPTION_SIZES,
-     .offset = offsetof(struct seed, filters),
-     .minimum = 1,
-     .maximum = 65536,
-     .initial = "32,64,128,128",
-     .value = "N,N,...",
-     .help = "filters of each block; as many blocks"},
-    INT(size, 1, 31, "3", "size of the convolutions, padded by its half"),
-    INT(pool, 1, 31, "2", "size and stride of the pooling after each block; 1: none"),
-    INT(dense, 0, 1048576, "128", "units of the hidden dense layer; 0: none"),
-    {.name = "dropout",
-     .kind = HILUM_OPTION_REAL,
-     .offset = offsetof(struct seed, dropout),
-     .minimum = 0,
-     .maximum = 0.99,
-     .initial = "0.5",
-     .value = "X",
-     .help = "share of the hidden values dropped in training; 0: no such layer"},
-    {.name = "head",
-     .kind = HILUM_OPTION_CHOICE,
-     .offset = offsetof(struct seed, head),
-     .initial = "flatten",
-     .choices = heads,
-     .help =
-         "what the dense layers see: flatten, every place; average or max, one number a filter over all places, the "
-         "last block then without pooling. max finds a small thing wherever it is, from few pictures"},
-    {.name = "batchnorm",
-     .kind = HILUM_OPTION_FLAG,
-     .offset = offsetof(struct seed, batchnorm),
-     .initial = "true",
-     .help = "batch norm after each convolution"},
-    {.name = NULL}};
+/* The settings of seed and seed3d, which differ in what they are where nothing is said. */
+#define SEED_BLOCKS(filters_)                                                                                          \
+	{.name = "filters",                                                                                            \
+	 .kind = HILUM_OPTION_SIZES,                                                                                   \
+	 .offset = offsetof(struct seed, filters),                                                                     \
+	 .minimum = 1,                                                                                                 \
+	 .maximum = 65536,                                                                                             \
+	 .initial = (filters_),                                                                                        \
+	 .value = "N,N,...",                                                                                           \
+	 .help = "filters of each block; as many blocks"},                                                             \
+	    INT(size, 1, 31, "3", "size of the convolutions, padded by its half"),                                     \
+	    INT(pool, 1, 31, "2", "size and stride of the pooling after each block; 1: none")
+#define SEED_END(dense_, head_)                                                                                        \
+	INT(dense, 0, 1048576, (dense_), "units of the hidden dense layer; 0: none"),                                  \
+	    {.name = "dropout",                                                                                        \
+	     .kind = HILUM_OPTION_REAL,                                                                                \
+	     .offset = offsetof(struct seed, dropout),                                                                 \
+	     .minimum = 0,                                                                                             \
+	     .maximum = 0.99,                                                                                          \
+	     .initial = "0.5",                                                                                         \
+	     .value = "X",                                                                                             \
+	     .help = "share of the hidden values dropped in training; 0: no such layer"},                              \
+	    {.name = "head",                                                                                           \
+	     .kind = HILUM_OPTION_CHOICE,                                                                              \
+	     .offset = offsetof(struct seed, head),                                                                    \
+	     .initial = (head_),                                                                                       \
+	     .choices = heads,                                                                                         \
+	     .help = "what the dense layers see: flatten, every place; average or max, one number a filter over all "  \
+	             "places, the last block then without pooling. max finds a small thing wherever it is, from few "  \
+	             "pictures"},                                                                                      \
+	{                                                                                                              \
+		.name = "batchnorm", .kind = HILUM_OPTION_FLAG, .offset = offsetof(struct seed, batchnorm),            \
+		.initial = "true", .help = "batch norm after each convolution"                                         \
+	}
 
-static enum hilum_status seed_block(const struct seed *seed, int32_t filters, bool pooled, struct hl_buffer *out,
-                                    struct hilum_error *error)
+static const struct hilum_option seed_options[] = {SEED_BLOCKS("32,64,128,128"), SEED_END("128", "flatten"), {0}};
+static const struct hilum_option seed3d_options[] = {
+    SEED_BLOCKS("16,32,64,128"),
+    INT(flat, 0, 16, "1", "first blocks whose pooling leaves the depth: slices lie farther apart than pixels"),
+    SEED_END("64", "average"),
+    {0}};
+
+static enum hilum_status seed_block(const struct seed *seed, int32_t filters, bool pooled, bool flat,
+                                    struct hl_buffer *out, struct hilum_error *error)
 {
 	enum hilum_status status = hl_buffer_print(out, error, "conv filters=%d size=%d pad=%d\n", filters,
 	                                           (int)seed->size, (int)seed->size / 2);
@@ -68,7 +75,8 @@ static enum hilum_status seed_block(const struct seed *seed, int32_t filters, bo
 	if (!status)
 		status = hl_buffer_print(out, error, "relu\n");
 	if (!status && seed->pool > 1 && pooled)
-		status = hl_buffer_print(out, error, "maxpool size=%d\n", (int)seed->pool);
+		status = flat ? hl_buffer_print(out, error, "maxpool size=1x%dx%d\n", (int)seed->pool, (int)seed->pool)
+		              : hl_buffer_print(out, error, "maxpool size=%d\n", (int)seed->pool);
 	return status;
 }
 
@@ -79,8 +87,9 @@ static enum hilum_status seed_write(const void *options, struct hl_buffer *out, 
 	const struct seed *seed = options;
 	enum hilum_status status = HILUM_OK;
 	for (int32_t i = 0; i < seed->filters.count && !status; i++)
-		status = seed_block(seed, seed->filters.size[i],
-		                    seed->head == HEAD_FLATTEN || i + 1 < seed->filters.count, out, error);
+		status =
+		    seed_block(seed, seed->filters.size[i], seed->head == HEAD_FLATTEN || i + 1 < seed->filters.count,
+		               i < seed->flat, out, error);
 	if (!status)
 		status = hl_buffer_print(out, error, "%s\n", ends[seed->head]);
 	if (!status && seed->dense > 0)
@@ -140,17 +149,13 @@ static enum hilum_status resnet_block(int stage, int block, int64_t filters, con
 	return status;
 }
 
-static enum hilum_status resnet_write(const void *options, struct hl_buffer *out, struct hilum_error *error)
+/* The stages behind the stem, whose last layer is before. */
+static enum hilum_status resnet_stages(const struct resnet *resnet, const char *stem, struct hl_buffer *out,
+                                       struct hilum_error *error)
 {
-	const struct resnet *resnet = options;
-	char before[64] = "maxpool";
-	enum hilum_status status =
-	    hl_buffer_print(out, error,
-	                    "conv1: conv filters=%lld size=%lld stride=2 pad=%lld bias=false\n"
-	                    "bn1: batchnorm\n"
-	                    "relu: relu\n"
-	                    "maxpool: maxpool size=3 stride=2 pad=1\n",
-	                    (long long)resnet->width, (long long)resnet->stem, (long long)resnet->stem / 2);
+	char before[64];
+	enum hilum_status status = HILUM_OK;
+	snprintf(before, sizeof(before), "%s", stem);
 	for (int stage = 1; stage <= 4; stage++)
 		for (int block = 0; block < 2 && !status; block++) {
 			status = resnet_block(stage, block, resnet->width << (stage - 1), before, out, error);
@@ -161,12 +166,43 @@ static enum hilum_status resnet_write(const void *options, struct hl_buffer *out
 	return status;
 }
 
+static enum hilum_status resnet_write(const void *options, struct hl_buffer *out, struct hilum_error *error)
+{
+	const struct resnet *resnet = options;
+	enum hilum_status status =
+	    hl_buffer_print(out, error,
+	                    "conv1: conv filters=%lld size=%lld stride=2 pad=%lld bias=false\n"
+	                    "bn1: batchnorm\n"
+	                    "relu: relu\n"
+	                    "maxpool: maxpool size=3 stride=2 pad=1\n",
+	                    (long long)resnet->width, (long long)resnet->stem, (long long)resnet->stem / 2);
+	return status ? status : resnet_stages(resnet, "maxpool", out, error);
+}
+
+/* As torchvision's r3d_18 (Tran et al., "A closer look at spatiotemporal convolutions for action recognition", CVPR
+ * 2018): filters over three slices, the first step in plane only, and no pooling before the stages. */
+static enum hilum_status resnet3d_write(const void *options, struct hl_buffer *out, struct hilum_error *error)
+{
+	const struct resnet *resnet = options;
+	long long stem = resnet->stem, half = resnet->stem / 2;
+	enum hilum_status status =
+	    hl_buffer_print(out, error,
+	                    "conv1: conv filters=%lld size=3x%lldx%lld stride=1x2x2 pad=1x%lldx%lld bias=false\n"
+	                    "bn1: batchnorm\n"
+	                    "relu: relu\n",
+	                    (long long)resnet->width, stem, stem, half, half);
+	return status ? status : resnet_stages(resnet, "relu", out, error);
+}
+
 /* ---- the list ---- */
 
 const struct hl_preset hl_presets[] = {
     {"seed", "blocks of convolution, batch norm, ReLU and pooling, then two dense layers", seed_options,
      sizeof(struct seed), seed_write},
     {"resnet18", "residual network of 18 layers", resnet_options, sizeof(struct resnet), resnet_write},
+    {"seed3d", "seed for volumes and stacks", seed3d_options, sizeof(struct seed), seed_write},
+    {"resnet18-3d", "residual network of 18 layers for volumes and stacks", resnet_options, sizeof(struct resnet),
+     resnet3d_write},
     {.name = NULL}};
 
 const struct hl_preset *hl_preset_find(const char *text, size_t length)

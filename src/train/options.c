@@ -16,6 +16,8 @@ static const char *const precisions[] = {"fp32", "bf16", NULL};
 static const char *const balances[] = {"none", "weights", "sampler", NULL};
 static const char *const channels[] = {"grey", "rgb", NULL};
 static const char *const fits[] = {"crop", "pad", NULL};
+static const char *const dims[] = {"2d", "2.5d", "3d", NULL};
+static const char *const extents[] = {"middle", "whole", NULL};
 
 #define TEXT(name_, member, initial_, value_, help_)                                                                   \
 	{                                                                                                              \
@@ -44,7 +46,7 @@ static const char *const fits[] = {"crop", "pad", NULL};
 
 /* clang-format off */
 const struct hilum_option hilum_train_option_table[] = {
-    TEXT("arch", arch, NULL, "NAME|FILE", "network: seed (unless --init says otherwise), resnet18, a preset with settings (\"seed filters=16,32\") or a file of layers"),
+    TEXT("arch", arch, NULL, "NAME|FILE", "network: seed (unless --init says otherwise), resnet18, for --dims 3d seed3d or resnet18-3d, a preset with settings (\"seed filters=16,32\") or a file of layers"),
     TEXT("out", out, NULL, "RUN", "run folder; left out: runs/ and the first free name made of network and data"),
     FLAG("resume", resume, "go on with the run in --out; options left out are the run's own"),
     INT("epochs", epochs, 1, 100000, "20", "passes over the training part"),
@@ -85,6 +87,10 @@ const struct hilum_option hilum_train_option_table[] = {
     INT("memory", memory, 1, 1048576, "1024", "MiB for pictures kept after decoding"),
     REAL("checkpoint", checkpoint, 0, 1e9, "60", "seconds between checkpoints within an epoch; 0: after every step"),
     FLAG("shuffle-labels", shuffle_labels, "control: labels are permuted over groups within each part, so that an honest pipeline scores chance"),
+    CHOICE("dims", dims, dims, "2d", "what a case is: a slice; a slice with its neighbours as channels; a volume or a stack, which are the rows of a manifest with one patient and one stack (or nodule), by the column slice"),
+    INT("depth", depth, 0, HL_RECIPE_DEPTH_MAX, NULL, "slices of the input (3 in 2.5d and 16 in 3d, or what the input line of the network says)"),
+    REAL("spacing", spacing, 0, 1000, "0", "millimetres from slice to slice of the input; 0: the cases' own slices"),
+    CHOICE("extent", extent, extents, "whole", "in 3d the middle slices, with air beyond the ends, or the whole case from end to end made into so many slices"),
     {.name = NULL}
 };
 /* clang-format on */
@@ -142,6 +148,8 @@ static enum hilum_status check_together(const struct hilum_train_options *option
 		reason = "validation goes with folds; without them, split says how much is for validation";
 	else if (options->warmup >= (double)options->epochs)
 		reason = "warmup must be shorter than all epochs";
+	else if (options->dims == HL_DIMS_2 && (options->depth > 1 || options->spacing > 0))
+		reason = "depth and spacing are for dims 2.5d and 3d";
 	else if (options->resume && !options->out)
 		reason = "resume needs out, the run to go on with";
 	else if (options->keep && options->keep[0] && strcmp(options->keep, "best") != 0 &&
@@ -288,7 +296,8 @@ enum hilum_status hl_shell_quote(struct hl_buffer *out, const char *word, struct
 /* Left out, these are the model's that --init names, so that even a default has to be written. */
 static bool follows_init(const struct hilum_train_options *options, const struct hilum_option *option)
 {
-	static const char *const recipe[] = {"size", "channels", "fit", "window-center", "window-width"};
+	static const char *const recipe[] = {"size", "channels", "fit",     "window-center", "window-width",
+	                                     "dims", "depth",    "spacing", "extent"};
 	for (size_t i = 0; i < sizeof(recipe) / sizeof(recipe[0]); i++)
 		if (strcmp(option->name, recipe[i]) == 0)
 			return options->init && !options->arch;

@@ -9,6 +9,8 @@
 
 #define DEFAULT_SPLIT "70/15/15"
 #define DEFAULT_SIZE 256
+#define DEFAULT_DEPTH_25 3
+#define DEFAULT_DEPTH_3 16
 
 /* ---- the control: labels that mean nothing ---- */
 
@@ -129,11 +131,18 @@ static enum hilum_status check_files(const struct hl_material *material, struct 
 	               material->dataset->cases[cases[0]].file);
 }
 
+static int32_t default_depth(const struct hilum_train_options *options)
+{
+	int32_t usual = options->dims == HL_DIMS_3 ? DEFAULT_DEPTH_3 : DEFAULT_DEPTH_25;
+	return options->dims == HL_DIMS_2 ? 1 : options->depth ? (int32_t)options->depth : usual;
+}
+
 enum hilum_status hl_material_open(const struct hilum_train_options *options, struct hl_material *out,
                                    struct hilum_error *error)
 {
 	struct hl_material material = {.dataset = NULL};
-	const struct hl_dataset_options how = {.positive = options->positive, .groups = options->groups};
+	const struct hl_dataset_options how = {
+	    .positive = options->positive, .groups = options->groups, .dims = (enum hl_dims)options->dims};
 	enum hilum_status status =
 	    hl_augment_parse(options->augment ? options->augment : "light", &material.augment, error);
 	if (!status)
@@ -159,7 +168,11 @@ enum hilum_status hl_material_open(const struct hilum_train_options *options, st
 	                                     .size = options->size ? (int32_t)options->size : DEFAULT_SIZE,
 	                                     .fit = options->fit ? HL_FIT_PAD : HL_FIT_CROP,
 	                                     .window = {options->window_center, options->window_width},
-	                                     .deviation = {1, 1, 1}};
+	                                     .deviation = {1, 1, 1},
+	                                     .dims = (enum hl_dims)options->dims,
+	                                     .depth = default_depth(options),
+	                                     .spacing = options->spacing,
+	                                     .extent = (enum hl_extent)options->extent};
 	*out = material;
 	return HILUM_OK;
 }

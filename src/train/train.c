@@ -44,10 +44,37 @@ static const volatile int *stop_flag(const struct training *training)
 
 /* ---- the network ---- */
 
-/* An input line in the architecture fixes the picture's size and channels. */
+/* text: shape as the input line has it. */
+static enum hilum_status follow_shape(struct hl_shape shape, const char *text, struct training *training,
+                                      struct hilum_error *error)
+{
+	const struct hilum_train_options *options = &training->options;
+	struct hl_recipe *recipe = &training->material.recipe;
+	bool deep = recipe->dims == HL_DIMS_3;
+	int64_t channels = recipe->dims == HL_DIMS_25 && options->depth ? shape.c / options->depth : shape.c;
+	if (recipe->dims == HL_DIMS_25 && !options->depth)
+		channels = options->channels ? 3 : 1;
+	int64_t depth = recipe->dims == HL_DIMS_2 ? 1 : deep ? shape.d : shape.c / channels;
+	if ((!deep && shape.d != 1) || shape.h != shape.w || (channels != 1 && channels != 3) ||
+	    shape.c != channels * (deep ? 1 : depth) || shape.h > HL_RECIPE_SIZE_MAX || depth > HL_RECIPE_DEPTH_MAX)
+		return hl_fail(error, HILUM_ERROR_UNSUPPORTED,
+		               "arch: training feeds square slices of 1 or 3 channels up to %d pixels, one of them or "
+		               "as --dims and --depth say, not an input of %s",
+		               HL_RECIPE_SIZE_MAX, text);
+	if ((options->size && options->size != shape.h) || (options->depth && options->depth != depth))
+		return hl_fail(error, HILUM_ERROR_ARGUMENT, "%s is %lld, but the architecture's input line says %s",
+		               options->size && options->size != shape.h ? "size" : "depth",
+		               (long long)(options->size && options->size != shape.h ? options->size : options->depth),
+		               text);
+	recipe->size = (int32_t)shape.h;
+	recipe->channels = (int32_t)channels;
+	recipe->depth = (int32_t)depth;
+	return HILUM_OK;
+}
+
+/* An input line in the architecture fixes the input's size, depth and channels. */
 static enum hilum_status follow_input_line(const char *text, struct training *training, struct hilum_error *error)
 {
-	struct hl_recipe *recipe = &training->material.recipe;
 	for (const char *line = text; *line; line += strcspn(line, "\n"), line += *line == '\n') {
 		const char *word = line + strspn(line, " \t");
 		if (strncmp(word, "input", 5) != 0 || (word[5] != ' ' && word[5] != '\t'))
@@ -58,19 +85,7 @@ static enum hilum_status follow_input_line(const char *text, struct training *tr
 		snprintf(shape_text, sizeof(shape_text), "1x%.*s", (int)strcspn(word, " \t\r\n#"), word);
 		if (!hl_shape_parse(shape_text, &shape))
 			return HILUM_OK; /* hl_arch_parse says what is wrong with it, and where */
-		if (shape.d != 1 || shape.h != shape.w || (shape.c != 1 && shape.c != 3) ||
-		    shape.h > HL_RECIPE_SIZE_MAX)
-			return hl_fail(error, HILUM_ERROR_UNSUPPORTED,
-			               "arch: training feeds square slices of 1 or 3 channels up to %d pixels, not an "
-			               "input of %s",
-			               HL_RECIPE_SIZE_MAX, shape_text + 2);
-		if (training->options.size && training->options.size != shape.h)
-			return hl_fail(error, HILUM_ERROR_ARGUMENT,
-			               "size is %lld, but the architecture's input line says %s",
-			               (long long)training->options.size, shape_text + 2);
-		recipe->size = (int32_t)shape.h;
-		recipe->channels = (int32_t)shape.c;
-		return HILUM_OK;
+		return follow_shape(shape, shape_text + 2, training, error);
 	}
 	return HILUM_OK;
 }
@@ -122,6 +137,16 @@ static void follow_init(struct training *training)
 		options->window_center = recipe->window.center;
 	if (!hl_train_option_given(options, training->given, "window-width"))
 		options->window_width = recipe->window.width;
+	if (!hl_train_option_given(options, training->given, "dims"))
+		options->dims = recipe->dims;
+	if (recipe->dims == HL_DIMS_2 || options->dims != (int)recipe->dims)
+		return;
+	if (!hl_train_option_given(options, training->given, "depth"))
+		options->depth = recipe->depth;
+	if (!hl_train_option_given(options, training->given, "spacing"))
+		options->spacing = recipe->spacing;
+	if (!hl_train_option_given(options, training->given, "extent"))
+		options->extent = recipe->extent;
 }
 
 static enum hilum_status arch_text(struct training *training, struct hl_buffer *out, struct hilum_error *error)

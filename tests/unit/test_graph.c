@@ -58,6 +58,8 @@ static void test_presets_as_pytorch(void **state)
 	    {"resnet18", {0, 1, 224, 224, 3}, 1, 11177025, INT64_C(3627123712)},
 	    {"resnet18", {0, 1, 224, 224, 3}, 1000, 11689512, INT64_C(3628146688)},
 	    {"seed", {0, 64, 64, 64, 1}, 1, 1769601, INT64_C(6343885056)},
+	    /* torchvision's r3d_18 */
+	    {"resnet18-3d", {0, 16, 112, 112, 3}, 400, 33371472, INT64_C(81393106944)},
 	};
 	(void)state;
 	for (size_t i = 0; i < sizeof(nets) / sizeof(nets[0]); i++) {
@@ -96,6 +98,13 @@ static void test_preset_settings(void **state)
 	assert_true(hl_graph_find(graph, "layer3.0.downsample.0") > 0);
 	assert_int_equal(hl_graph_find(graph, "layer1.0.downsample.0"), -1);
 	assert_string_equal(graph->param[0].name, "conv1.weight");
+	hl_graph_free(graph);
+	/* 16 slices: the first block leaves them, two halve them, the last has no pooling. */
+	graph = parse_preset("seed3d", (struct hl_shape){0, 16, 32, 32, 1}, 1);
+	assert_true(hl_shape_equal(graph->node[hl_graph_find(graph, "maxpool1")].shapes.out,
+	                           (struct hl_shape){1, 16, 16, 16, 16}));
+	assert_true(hl_shape_equal(graph->node[hl_graph_find(graph, "maxpool3")].shapes.out,
+	                           (struct hl_shape){1, 4, 4, 4, 64}));
 	hl_graph_free(graph);
 	graph = parse_preset("resnet18 width=8 stem=3", (struct hl_shape){0, 8, 32, 32, 1}, 1);
 	assert_int_equal(graph->param[0].spec.rank, 5);

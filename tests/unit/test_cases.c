@@ -1,0 +1,500 @@
+/* Cases of several slices: stacks of a manifest, volumes, slices with their neighbours. */
+#include "pictures.h"
+
+#include <math.h>
+
+#include "base/memory.h"
+#include "data/loader.h"
+
+#define SIDE 6
+#define PLANE ((size_t)SIDE * SIDE)
+#define DEPTH_MAX 9
+
+static struct hl_recipe make_recipe(enum hl_dims dims, int32_t depth)
+{
+	return (struct hl_recipe){.channels = 1,
+	                          .size = SIDE,
+	                          .window = {-600, 1500},
+	                          .mean = {0.5, 0.5, 0.5},
+	                          .deviation = {0.25, 0.25, 0.25},
+	                          .dims = dims,
+	                          .depth = depth};
+}
+
+/* Slices of one value each: 10, 20, ... */
+static void fill(struct hl_volume *volume, int32_t depth)
+{
+	*volume = (struct hl_volume){0};
+	assert_int_equal(hl_volume_init(volume, SIDE, SIDE, depth, 1, HL_VOXEL_U8, NULL), HILUM_OK);
+	volume->unit = HL_UNIT_GREY;
+	volume->maximum = 255;
+	volume->spacing[2] = 2;
+	for (size_t i = 0; i < PLANE * (size_t)depth; i++)
+		((uint8_t *)volume->voxels)[i] = (uint8_t)(10 * (i / PLANE + 1));
+}
+
+/* The value of each slice of the result, which must be even. */
+static void expect_slices(const struct hl_recipe *recipe, const struct hl_volume *volume, int32_t z, const int *wanted)
+{
+	uint8_t out[DEPTH_MAX * PLANE];
+	struct hilum_error error = {0};
+	if (hl_recipe_apply_at(recipe, volume, z, out, &error))
+		fail_msg("%s", error.message);
+	for (size_t i = 0; i < hl_recipe_bytes(recipe); i++)
+		if (out[i] != wanted[i / PLANE])
+			fail_msg("slice %zu of %d has %d, not %d", i / PLANE, recipe->depth, out[i], wanted[i / PLANE]);
+}
+
+static void takes_the_middle_of_volumes(void **state)
+{
+	(void)state;
+	struct hl_volume volume;
+	struct hl_recipe recipe = make_recipe(HL_DIMS_3, 3);
+	fill(&volume, 7);
+	expect_slices(&recipe, &volume, 0, (const int[]){30, 40, 50});
+	recipe.depth = 4;
+	expect_slices(&recipe, &volume, 0, (const int[]){20, 30, 40, 50});
+	recipe.depth = 9;
+	expect_slices(&recipe, &volume, 0, (const int[]){0, 10, 20, 30, 40, 50, 60, 70, 0});
+	hl_volume_free(&volume);
+	fill(&volume, 2);
+	recipe.depth = 5;
+	expect_slices(&recipe, &volume, 0, (const int[]){0, 0, 10, 20, 0});
+	hl_volume_free(&volume);
+}
+
+/* An even rise stays an even rise at another spacing, and its ends are where they were. */
+static void takes_another_spacing(void **state)
+{
+	(void)state;
+	struct hl_volume volume;
+	struct hl_recipe recipe = make_recipe(HL_DIMS_3, 4);
+	struct hilum_error error = {0};
+	uint8_t out[DEPTH_MAX * PLANE];
+	fill(&volume, 8);
+	recipe.spacing = 1;
+	expect_slices(&recipe, &volume, 0, (const int[]){38, 43, 48, 53});
+	recipe.spacing = 2;
+	expect_slices(&recipe, &volume, 0, (const int[]){30, 40, 50, 60});
+	recipe.extent = HL_EXTENT_WHOLE;
+	recipe.depth = 8;
+	expect_slices(&recipe, &volume, 0, (const int[]){10, 20, 30, 40, 50, 60, 70, 80});
+	/* Two source slices each; at the ends the triangle is cut off and leans inwards. */
+	recipe.depth = 4;
+	assert_int_equal(hl_recipe_apply(&recipe, &volume, out, NULL), HILUM_OK);
+	assert_int_equal(out[PLANE], 35);
+	assert_int_equal(out[2 * PLANE], 55);
+	assert_int_equal(out[0] + out[3 * PLANE], 90);
+	recipe.extent = HL_EXTENT_MIDDLE;
+	/* What 32 bits make of a spacing changes nothing. */
+	uint8_t again[DEPTH_MAX * PLANE];
+	recipe.spacing = 1.3;
+	volume.spacing[2] = 0.7;
+	assert_int_equal(hl_recipe_apply(&recipe, &volume, out, NULL), HILUM_OK);
+	volume.spacing[2] = (double)0.7f;
+	assert_int_equal(hl_recipe_apply(&recipe, &volume, again, NULL), HILUM_OK);
+	assert_memory_equal(out, again, hl_recipe_bytes(&recipe));
+	volume.spacing[2] = 0;
+	assert_int_equal(hl_recipe_apply(&recipe, &volume, out, &error), HILUM_ERROR_UNSUPPORTED);
+	assert_non_null(strstr(error.message, "not known"));
+	recipe.spacing = 0.01;
+	volume.spacing[2] = 1000;
+	assert_int_equal(hl_recipe_apply(&recipe, &volume, out, &error), HILUM_ERROR_UNSUPPORTED);
+	hl_volume_free(&volume);
+}
+
+static void takes_neighbours(void **state)
+{
+	(void)state;
+	struct hl_volume volume;
+	struct hl_recipe recipe = make_recipe(HL_DIMS_25, 3);
+	fill(&volume, 5);
+	expect_slices(&recipe, &volume, 2, (const int[]){20, 30, 40});
+	expect_slices(&recipe, &volume, 0, (const int[]){10, 10, 20});
+	expect_slices(&recipe, &volume, 4, (const int[]){40, 50, 50});
+	recipe.spacing = 3;
+	expect_slices(&recipe, &volume, 2, (const int[]){15, 30, 45});
+	assert_int_equal(hl_recipe_apply_at(&recipe, &volume, 5, (uint8_t[PLANE * 3]){0}, NULL), HILUM_ERROR_ARGUMENT);
+	recipe = make_recipe(HL_DIMS_2, 9);
+	expect_slices(&recipe, &volume, 3, (const int[]){40});
+	hl_volume_free(&volume);
+}
+
+static void gives_shapes(void **state)
+{
+	(void)state;
+	struct hl_recipe recipe = make_recipe(HL_DIMS_3, 5);
+	recipe.channels = 3;
+	assert_true(hl_shape_equal(hl_recipe_shape(&recipe), (struct hl_shape){1, 5, SIDE, SIDE, 3}));
+	recipe.dims = HL_DIMS_25;
+	assert_true(hl_shape_equal(hl_recipe_shape(&recipe), (struct hl_shape){1, 1, SIDE, SIDE, 15}));
+	recipe.dims = HL_DIMS_2;
+	assert_true(hl_shape_equal(hl_recipe_shape(&recipe), (struct hl_shape){1, 1, SIDE, SIDE, 3}));
+	/* In 2.5-D the values of all slices of a pixel lie together. */
+	enum { SLICES = 4, CHANNELS = 3 };
+	uint8_t image[SLICES * CHANNELS * 4], other[sizeof(image)] = {0};
+	float out[sizeof(image)], blended[sizeof(image)];
+	recipe = make_recipe(HL_DIMS_25, SLICES);
+	recipe.size = 2;
+	recipe.channels = CHANNELS;
+	for (size_t i = 0; i < sizeof(image); i++)
+		image[i] = (uint8_t)(5 * i);
+	hl_recipe_normalise(&recipe, image, out);
+	hl_recipe_blend(&recipe, image, other, 1, blended);
+	for (size_t k = 0; k < SLICES; k++)
+		for (size_t p = 0; p < 4; p++)
+			for (size_t c = 0; c < CHANNELS; c++) {
+				double wanted = (image[(k * 4 + p) * CHANNELS + c] / 255.0 - 0.5) / 0.25;
+				size_t at = (p * SLICES + k) * CHANNELS + c;
+				assert_true(fabs(out[at] - wanted) < 1e-5 && fabs(blended[at] - wanted) < 1e-5);
+			}
+}
+
+static void goes_round_as_json(void **state)
+{
+	static const char *const wrong[] = {"\"dims\":\"4d\"",
+	                                    "\"dims\":3",
+	                                    "\"dims\":\"3d\",\"depth\":0",
+	                                    "\"dims\":\"3d\",\"depth\":513",
+	                                    "\"dims\":\"3d\",\"depth\":1.5",
+	                                    "\"spacing\":-1",
+	                                    "\"spacing\":1e9",
+	                                    "\"extent\":\"half\"",
+	                                    "\"heights\":3",
+	                                    "\"size\":2048,\"dims\":\"3d\",\"depth\":17"};
+	(void)state;
+	struct hl_recipe recipe = make_recipe(HL_DIMS_3, 24), back = {0};
+	recipe.spacing = 1.25;
+	recipe.extent = HL_EXTENT_WHOLE;
+	char *json = hl_recipe_json(&recipe);
+	assert_int_equal(hl_recipe_parse(json, &back, NULL), HILUM_OK);
+	assert_int_equal(back.dims, HL_DIMS_3);
+	assert_int_equal(back.depth, 24);
+	assert_true(back.spacing == 1.25 && back.extent == HL_EXTENT_WHOLE);
+	hl_free(json);
+	/* A 2-D recipe says nothing of depth, as ever. */
+	recipe.dims = HL_DIMS_2;
+	json = hl_recipe_json(&recipe);
+	assert_null(strstr(json, "depth"));
+	hl_free(json);
+	for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
+		char text[400];
+		const char *size = strstr(wrong[i], "\"size\"") ? "" : "\"size\":8,";
+		snprintf(text, sizeof(text),
+		         "{\"channels\":1,%s\"fit\":\"crop\",\"window\":{\"center\":0,\"width\":1},\"mean\":[0],"
+		         "\"deviation\":[1],%s}",
+		         size, wrong[i]);
+		if (hl_recipe_parse(text, &back, NULL) != HILUM_ERROR_FORMAT)
+			fail_msg("taken: %s", wrong[i]);
+	}
+}
+
+/* ---- stacks of a manifest ---- */
+
+static struct hl_dataset *open_data(const struct pictures *pictures, enum hl_dims dims)
+{
+	char path[512];
+	struct hl_dataset *dataset = NULL;
+	struct hilum_error error = {0};
+	pictures_path(pictures, "m.csv", path);
+	if (hl_dataset_open(path, &(struct hl_dataset_options){.dims = dims}, &dataset, &error))
+		fail_msg("%s", error.message);
+	return dataset;
+}
+
+/* Two patients, three nodules, ten slices: numbers that sort otherwise as text. */
+static void write_stacks(const struct pictures *pictures)
+{
+	char name[64], text[1024] = "path,label,patient,nodule,slice\n";
+	static const struct {
+		const char *name, *label, *patient, *nodule;
+		int slices;
+	} stacks[] = {{"x", "bad", "p2", "n1", 3}, {"y", "good", "p1", "n1", 6}, {"z", "bad", "p1", "n2", 1}};
+	for (size_t s = 0; s < 3; s++)
+		for (int i = stacks[s].slices - 1; i >= 0; i--) {
+			snprintf(name, sizeof(name), "%s%d.png", stacks[s].name, i);
+			pictures_png(pictures, name, SIDE, SIDE, 40 * (int)s + i);
+			snprintf(text + strlen(text), sizeof(text) - strlen(text), "%s,%s,%s,%s,%g\n", name,
+			         stacks[s].label, stacks[s].patient, stacks[s].nodule, i * 2.5 - 3);
+		}
+	pictures_text(pictures, "m.csv", text);
+}
+
+static void reads_stacks(void **state)
+{
+	const struct pictures *pictures = *state;
+	char hash[65], again[65];
+	write_stacks(pictures);
+	struct hl_dataset *dataset = open_data(pictures, HL_DIMS_2);
+	assert_int_equal(dataset->count, 10);
+	assert_int_equal(dataset->cases[0].slice_count, 0);
+	hl_dataset_free(dataset);
+
+	dataset = open_data(pictures, HL_DIMS_3);
+	assert_int_equal(dataset->count, 3);
+	assert_int_equal(dataset->group_count, 2);
+	static const char *const paths[] = {"x0.png", "y0.png", "z0.png"};
+	static const int counts[] = {3, 6, 1};
+	for (int i = 0; i < 3; i++) {
+		const struct hl_case *item = &dataset->cases[i];
+		assert_string_equal(item->path, paths[i]);
+		assert_int_equal(item->slice_count, counts[i]);
+		assert_int_equal(item->slice_at, counts[i] / 2);
+		for (int k = 0; k < counts[i]; k++) {
+			const char *file = dataset->slices[item->slice_first + (size_t)k];
+			assert_int_equal(file[strlen(file) - 5], '0' + k);
+		}
+	}
+	struct hl_recipe recipe = make_recipe(HL_DIMS_3, 4);
+	uint8_t out[4 * PLANE];
+	struct hl_met met = {0};
+	assert_int_equal(hl_dataset_read(dataset, 0, &recipe, out, &met, NULL), HILUM_OK);
+	assert_int_equal(met.slices, 3);
+	for (int k = 0; k < 4; k++)
+		for (size_t i = 0; i < PLANE; i++)
+			assert_int_equal(out[(size_t)k * PLANE + i],
+			                 k == 0 ? 0 : (size_t)(k - 1) + 3 * (i % SIDE) + 5 * (i / SIDE));
+	/* Every slice counts for the data set's identity. */
+	hl_dataset_hash(dataset, hash);
+	pictures_text(pictures, "y3.png", "not a picture");
+	hl_dataset_hash(dataset, again);
+	assert_string_not_equal(hash, again);
+	struct hilum_error error = {0};
+	assert_int_not_equal(hl_dataset_read(dataset, 1, &recipe, out, NULL, &error), HILUM_OK);
+	assert_non_null(strstr(error.message, "y3.png"));
+	hl_dataset_free(dataset);
+}
+
+static void reads_neighbours(void **state)
+{
+	const struct pictures *pictures = *state;
+	write_stacks(pictures);
+	struct hl_dataset *dataset = open_data(pictures, HL_DIMS_25);
+	struct hl_recipe recipe = make_recipe(HL_DIMS_25, 3);
+	uint8_t out[3 * PLANE];
+	assert_int_equal(dataset->count, 10);
+	for (size_t i = 0; i < 10; i++) {
+		const struct hl_case *item = &dataset->cases[i];
+		int number = item->path[1] - '0', last = item->slice_count - 1;
+		assert_int_equal(item->slice_at, number);
+		assert_string_equal(dataset->slices[item->slice_first + (size_t)number], item->file);
+		assert_int_equal(hl_dataset_read(dataset, i, &recipe, out, NULL, NULL), HILUM_OK);
+		int start = 40 * (item->path[0] - 'x');
+		assert_int_equal(out[0], start + (number ? number - 1 : 0));
+		assert_int_equal(out[PLANE], start + number);
+		assert_int_equal(out[2 * PLANE], start + (number < last ? number + 1 : last));
+	}
+	hl_dataset_free(dataset);
+}
+
+static void refuses_stacks(void **state)
+{
+	static const struct {
+		const char *text;
+		enum hilum_status code;
+		const char *says;
+	} table[] = {
+	    {"path,label,stack\na,x,1\nb,y,2\n", HILUM_ERROR_FORMAT, "no column \"slice\""},
+	    {"path,label,stack,slice\na,x,1,1\nb,y,2,two\n", HILUM_ERROR_FORMAT, "b: slice \"two\""},
+	    {"path,label,stack,slice\na,x,1,1\nb,y,2,\n", HILUM_ERROR_FORMAT, "b: slice \"\""},
+	    {"path,label,stack,slice\na,x,1,1\nb,y,2,inf\n", HILUM_ERROR_FORMAT, "is not a number"},
+	    {"path,label,stack,slice\na,x,1,1\nb,y,2,1\nc,y,2,1.0\n", HILUM_ERROR_DATA, "the same slice number"},
+	    {"path,label,stack,slice\na,x,1,1\nb,y,2,1\nc,x,2,2\n", HILUM_ERROR_DATA, "different labels"},
+	    {"path,label,patient,group,stack,slice\na,x,p,1,1,1\nb,y,q,2,1,1\nc,y,q,3,1,2\n", HILUM_ERROR_DATA,
+	     "different groups"},
+	    {"path,label,stack,slice,split\na,x,1,1,train\nb,y,2,1,train\nc,y,2,2,test\n", HILUM_ERROR_DATA,
+	     "different parts"},
+	};
+	const struct pictures *pictures = *state;
+	char path[512];
+	pictures_path(pictures, "m.csv", path);
+	for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++)
+		for (int dims = HL_DIMS_25; dims <= HL_DIMS_3; dims++) {
+			struct hl_dataset *dataset = NULL;
+			struct hilum_error error = {0};
+			pictures_text(pictures, "m.csv", table[i].text);
+			assert_int_equal(hl_dataset_open(path, &(struct hl_dataset_options){.dims = (enum hl_dims)dims},
+			                                 &dataset, &error),
+			                 table[i].code);
+			if (!strstr(error.message, table[i].says))
+				fail_msg("\"%s\" does not say \"%s\"", error.message, table[i].says);
+			if (strstr(table[i].text, "stack,slice"))
+				assert_int_equal(hl_dataset_open(path, NULL, &dataset, &error), HILUM_OK);
+			hl_dataset_free(dataset);
+		}
+}
+
+/* A stack's file that is a volume itself would hide slices. */
+static void refuses_volumes_in_stacks(void **state)
+{
+	const struct pictures *pictures = *state;
+	struct hl_recipe recipe = make_recipe(HL_DIMS_3, 2);
+	struct hl_volume volume;
+	struct hilum_error error = {0};
+	char path[512], *files[1] = {path};
+	uint8_t out[2 * PLANE];
+	fill(&volume, 3);
+	pictures_path(pictures, "v.nii", path);
+	assert_int_equal(hl_nifti_write(path, &volume, NULL), HILUM_OK);
+	assert_int_equal(hl_recipe_open_stack(&recipe, files, 1, 0, out, NULL, &error), HILUM_ERROR_DATA);
+	assert_non_null(strstr(error.message, "3 slices"));
+	assert_int_equal(hl_recipe_open_stack(&recipe, files, 1, 1, out, NULL, &error), HILUM_ERROR_ARGUMENT);
+	hl_volume_free(&volume);
+}
+
+static void survives_no_memory(void **state)
+{
+	const struct pictures *pictures = *state;
+	struct hilum_error error = {0};
+	char path[512];
+	write_stacks(pictures);
+	pictures_path(pictures, "m.csv", path);
+	for (int dims = HL_DIMS_25; dims <= HL_DIMS_3; dims++) {
+		enum hilum_status status = HILUM_ERROR_MEMORY;
+		for (int64_t i = 0; status == HILUM_ERROR_MEMORY; i++) {
+			struct hl_dataset *dataset = NULL;
+			hl_memory_fail_after(i);
+			status = hl_dataset_open(path, &(struct hl_dataset_options){.dims = (enum hl_dims)dims},
+			                         &dataset, &error);
+			hl_memory_fail_after(-1);
+			hl_dataset_free(dataset);
+		}
+		if (status)
+			fail_msg("%s", error.message);
+	}
+	struct hl_volume volume;
+	struct hl_recipe recipe = make_recipe(HL_DIMS_3, 5);
+	uint8_t out[5 * PLANE];
+	enum hilum_status status = HILUM_ERROR_MEMORY;
+	fill(&volume, 9);
+	recipe.spacing = 1.3;
+	for (int64_t i = 0; status == HILUM_ERROR_MEMORY; i++) {
+		hl_memory_fail_after(i);
+		status = hl_recipe_apply(&recipe, &volume, out, NULL);
+		hl_memory_fail_after(-1);
+	}
+	assert_int_equal(status, HILUM_OK);
+	hl_volume_free(&volume);
+}
+
+/* ---- augmentation ---- */
+
+/* Slices that are alike stay alike: all are turned, shifted, shaded and cut in the same way. */
+static void augments_all_slices_alike(void **state)
+{
+	enum { BIG = 24, SLICES = 5, BYTES = BIG * BIG };
+	static uint8_t in[SLICES * BYTES], out[SLICES * BYTES];
+	(void)state;
+	struct hl_recipe recipe = make_recipe(HL_DIMS_3, SLICES);
+	struct hl_augment augment;
+	recipe.size = BIG;
+	void *scratch = hl_alloc(hl_augment_scratch(&recipe), 1);
+	for (size_t i = 0; i < BYTES; i++)
+		for (size_t k = 0; k < SLICES; k++)
+			in[k * BYTES + i] = (uint8_t)(i * 7 + i / 11);
+	assert_int_equal(hl_augment_parse("strong,vflip,quarter,zflip,noise=0", &augment, NULL), HILUM_OK);
+	for (uint32_t index = 0; index < 20; index++) {
+		hl_augment_apply(&augment, &recipe, 42, 1, index, in, out, scratch);
+		assert_memory_not_equal(in, out, BYTES);
+		for (size_t k = 1; k < SLICES; k++)
+			assert_memory_equal(out, out + k * BYTES, BYTES);
+	}
+	hl_free(scratch);
+}
+
+static void turns_over_and_shifts(void **state)
+{
+	enum { SLICES = 7 };
+	uint8_t in[SLICES * PLANE], out[SLICES * PLANE];
+	(void)state;
+	struct hl_recipe recipe = make_recipe(HL_DIMS_3, SLICES);
+	struct hl_augment augment;
+	bool seen[2][5] = {{false}};
+	void *scratch = hl_alloc(hl_augment_scratch(&recipe), 1);
+	for (size_t i = 0; i < sizeof(in); i++)
+		in[i] = (uint8_t)(1 + i / PLANE);
+	assert_int_equal(hl_augment_parse("zflip,zshift=2", &augment, NULL), HILUM_OK);
+	for (uint32_t index = 0; index < 200; index++) {
+		hl_augment_apply(&augment, &recipe, 1, 1, index, in, out, scratch);
+		int middle = out[(SLICES / 2) * PLANE], next = out[(SLICES / 2 + 1) * PLANE];
+		int turned = next < middle, shift = 4 - middle;
+		assert_in_range(shift + 2, 0, 4);
+		seen[turned][shift + 2] = true;
+		for (int k = 0; k < SLICES; k++)
+			for (size_t i = 0; i < PLANE; i++) {
+				int from = middle + (turned ? -1 : 1) * (k - SLICES / 2);
+				assert_int_equal(out[(size_t)k * PLANE + i], from >= 1 && from <= SLICES ? from : 0);
+			}
+	}
+	for (int i = 0; i < 10; i++)
+		assert_true(seen[i / 5][i % 5]);
+	hl_free(scratch);
+}
+
+/* ---- loading ---- */
+
+static void loads_stacks(void **state)
+{
+	const struct pictures *pictures = *state;
+	write_stacks(pictures);
+	for (int dims = HL_DIMS_25; dims <= HL_DIMS_3; dims++) {
+		struct hl_dataset *dataset = open_data(pictures, (enum hl_dims)dims);
+		struct hl_recipe recipe = make_recipe((enum hl_dims)dims, 3);
+		uint32_t cases[10] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9};
+		struct hl_loader_options options = {.dataset = dataset,
+		                                    .recipe = &recipe,
+		                                    .cases = cases,
+		                                    .count = dataset->count,
+		                                    .batch = 2,
+		                                    .outputs = 1,
+		                                    .threads = 2};
+		for (int kept = 0; kept < 2; kept++) {
+			struct hl_loader *loader = NULL;
+			const struct hl_batch *batch;
+			size_t seen = 0;
+			uint8_t image[3 * PLANE];
+			float wanted[3 * PLANE];
+			options.memory = kept << 20;
+			assert_int_equal(hl_loader_create(&options, &loader, NULL), HILUM_OK);
+			assert_int_equal(hl_loader_preload(loader, NULL, NULL, NULL, NULL), HILUM_OK);
+			assert_int_equal(hl_loader_start(loader, 0, 0, NULL), HILUM_OK);
+			while (hl_loader_next(loader, &batch, NULL) == HILUM_OK && batch)
+				for (int64_t i = 0; i < batch->count; i++, seen++) {
+					assert_int_equal(
+					    hl_dataset_read(dataset, batch->index[i], &recipe, image, NULL, NULL),
+					    HILUM_OK);
+					hl_recipe_normalise(&recipe, image, wanted);
+					assert_memory_equal(batch->images + (size_t)i * 3 * PLANE, wanted,
+					                    sizeof(wanted));
+				}
+			assert_int_equal(seen, dataset->count);
+			hl_loader_destroy(loader);
+		}
+		recipe.depth = 513;
+		struct hl_loader *none = NULL;
+		assert_int_equal(hl_loader_create(&options, &none, NULL), HILUM_ERROR_ARGUMENT);
+		hl_dataset_free(dataset);
+	}
+}
+
+#define WITH_PICTURES(test) cmocka_unit_test_setup_teardown(test, pictures_setup, pictures_teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(takes_the_middle_of_volumes),
+	    cmocka_unit_test(takes_another_spacing),
+	    cmocka_unit_test(takes_neighbours),
+	    cmocka_unit_test(gives_shapes),
+	    cmocka_unit_test(goes_round_as_json),
+	    WITH_PICTURES(reads_stacks),
+	    WITH_PICTURES(reads_neighbours),
+	    WITH_PICTURES(refuses_stacks),
+	    WITH_PICTURES(refuses_volumes_in_stacks),
+	    WITH_PICTURES(survives_no_memory),
+	    cmocka_unit_test(augments_all_slices_alike),
+	    cmocka_unit_test(turns_over_and_shifts),
+	    WITH_PICTURES(loads_stacks),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
