@@ -9,6 +9,7 @@ A file agrees when every stored value is that of a judge: masked to Bits Stored 
 it and pydicom leaves to its caller; colour is compared as it is stored, and one judge's is enough.
 """
 import json
+import multiprocessing
 import os
 import subprocess
 import sys
@@ -68,8 +69,7 @@ def judge_pydicom(path, shape):
         if not handler.supports_transfer_syntax(data.file_meta.TransferSyntaxUID):
             continue
         try:
-            data.convert_pixel_data(handler.HANDLER_NAME.lower().replace(" ", "_") if False else
-                                    handler.__name__.split(".")[-1].replace("_handler", ""))
+            data.convert_pixel_data(handler.__name__.split(".")[-1].replace("_handler", ""))
             answers.append((handler.__name__.split(".")[-1], masked(data.pixel_array.reshape(shape), data)))
         except Exception:  # a handler that cannot is no judge
             pass
@@ -89,8 +89,6 @@ def judge_dcmtk(path, shape):
                 continue
             try:
                 data = read(plain)
-                if data.get("PlanarConfiguration", 0) == 1 and shape[3] == 3:
-                    values = data.pixel_array.reshape(shape)
                 answers.append((command[0], masked(data.pixel_array.reshape(shape), data)))
             except Exception:
                 pass
@@ -160,18 +158,45 @@ def compare(path):
     return ("agrees" if equal else "unjudged" if not answers else "DIFFERS"), words + units(head, values, path)
 
 
+def compare_apart(path):
+    """In a child, for GDCM aborts on some damaged files; then once more without it."""
+    with multiprocessing.get_context("fork").Pool(1) as pool:
+        try:
+            return pool.apply_async(compare, (path,)).get(60)
+        except multiprocessing.TimeoutError:
+            pass
+    handlers = pydicom.config.pixel_data_handlers
+    pydicom.config.pixel_data_handlers = [h for h in handlers if "gdcm" not in h.__name__]
+    try:
+        verdict, words = compare(path)
+        return verdict, words + " (GDCM aborts)"
+    finally:
+        pydicom.config.pixel_data_handlers = handlers
+
+
 def main():
-    counts = {}
+    counts, syntaxes = {}, {}
     for top in sys.argv[2:]:
         paths = [top] if os.path.isfile(top) else sorted(
             os.path.join(folder, name) for folder, _, names in os.walk(top) for name in names)
         for path in paths:
-            verdict, words = compare(path)
+            verdict, words = compare_apart(path)
             if "HU DIFFER" in words:
                 verdict = "DIFFERS"
             counts[verdict] = counts.get(verdict, 0) + 1
+            if ": equal to " in words:
+                row = syntaxes.setdefault(words.split(",")[0], {})
+                row["files"] = row.get("files", 0) + 1
+                row[verdict] = row.get(verdict, 0) + 1
+                for judge in words.split(": equal to ")[1].split(";")[0].replace(" HU equal", "").split(", "):
+                    row[judge] = row.get(judge, 0) + 1
             if len(paths) < 100 or verdict not in ("agrees",):
                 print(f"{verdict:16} {os.path.basename(path)}: {words}")
+    print("\n| encoding | files | agree | judges that gave the same values |\n|---|---|---|---|")
+    for syntax, row in sorted(syntaxes.items()):
+        judges = ", ".join(f"{name} {n}" for name, n in sorted(row.items())
+                           if name not in ("files", "agrees", "unjudged", "DIFFERS", "nobody"))
+        print(f"| {syntax} | {row['files']} | {row.get('agrees', 0)} | {judges} |")
     print(counts)
     return 1 if counts.get("DIFFERS") or counts.get("REFUSED") else 0
 
