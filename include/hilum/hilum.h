@@ -358,6 +358,51 @@ HILUM_API void hilum_comparison_free(struct hilum_comparison *comparison);
 HILUM_API enum hilum_status hilum_comparison_print(const struct hilum_comparison *comparison, enum hilum_output output,
                                                    FILE *file, struct hilum_error *error);
 
+/* ---- cross-validation ------------------------------------------------------------------------------------------ */
+
+enum hilum_control {
+	HILUM_CONTROL_NONE,
+	HILUM_CONTROL_SHUFFLED_LABELS, /* labels permuted over groups: an honest pipeline scores chance */
+	HILUM_CONTROL_BACKGROUND_ONLY  /* what lies between and within the lungs is blanked out: what is scored then is
+	                                  no disease */
+};
+
+struct hilum_crossval_options {
+	struct hilum_train_options train; /* data, and all that hilum_train takes but split and fold; out: the folder
+	                                     for all of it. folds: a table that says who is tested when; NULL: drawn */
+	int64_t k;                        /* folds to draw, whole groups, classes in their shares */
+	int64_t repeats;                  /* how often they are drawn anew */
+	int64_t seeds;  /* trainings of each fold, with train.seed, train.seed + 1, ...; their mean answers */
+	int control;    /* enum hilum_control */
+	bool tta;       /* every picture is answered as it is and mirrored, and the mean taken */
+	bool baselines; /* also what can be had without a network: needs every picture read once more */
+	int by;         /* enum hilum_by */
+	double prevalence;
+	int64_t resamples;
+};
+/* What is not in hilum_train_option_table. */
+HILUM_API extern const struct hilum_option hilum_crossval_option_table[];
+
+struct hilum_crossval;
+
+/* Trains and tests every fold. Folders fold-NUMBER in the run folder are those of hilum_train, with the test part's
+ * predictions.csv; beside them folds.csv, predictions.csv of all cases (path,label,probability[,group],fold) and
+ * crossval.json. With train.resume finished folds are not trained again, and an unfinished one goes on. events as for
+ * hilum_train. hilum_crossval_free. */
+HILUM_API enum hilum_status hilum_crossval(const struct hilum_crossval_options *options,
+                                           const struct hilum_train_events *events, struct hilum_crossval **out,
+                                           struct hilum_error *error);
+HILUM_API void hilum_crossval_free(struct hilum_crossval *crossval);
+/* The run folder; borrowed. */
+HILUM_API const char *hilum_crossval_folder(const struct hilum_crossval *crossval);
+/* Of all folds' cases together; borrowed. */
+HILUM_API const struct hilum_scores *hilum_crossval_scores(const struct hilum_crossval *crossval);
+
+/* Every figure as mean and standard deviation over folds and of all cases together with its interval, beside what can
+ * be had without a network; or one JSON object. */
+HILUM_API enum hilum_status hilum_crossval_print(const struct hilum_crossval *crossval, enum hilum_output output,
+                                                 FILE *file, struct hilum_error *error);
+
 /* ---- calibration ---------------------------------------------------------------------------------------------- */
 
 enum hilum_calibration {

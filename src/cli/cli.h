@@ -5,7 +5,7 @@
 
 enum { EXIT_DONE = 0, EXIT_FAILED = 1, EXIT_MISUSED = 2 };
 
-/* Option tables and the structures they fill. A verb has at most two: the library's and its own. */
+/* Option tables and the structures they fill. A verb has the library's and its own. */
 struct cli_options {
 	const struct hilum_option *table;
 	void *object;
@@ -14,17 +14,17 @@ struct cli_options {
 
 struct verb {
 	const char *name;
-	const char *arguments;                    /* "MODEL DATA" */
-	const char *summary;                      /* one line */
-	const char *description;                  /* paragraphs for the manual page, separated by empty lines */
-	const char *examples;                     /* command lines, one a line */
-	const struct hilum_option *library, *own; /* tables or NULL */
-	int least, most;                          /* arguments; most < 0: no limit */
+	const char *arguments;   /* "MODEL DATA" */
+	const char *summary;     /* one line */
+	const char *description; /* paragraphs for the manual page, separated by empty lines */
+	const char *examples;    /* command lines, one a line */
+	const struct hilum_option *library, *further, *own; /* tables or NULL; two of the library's at most */
+	int least, most;                                    /* arguments; most < 0: no limit */
 	int (*run)(const struct verb *verb, int argc, char **argv);
 };
 
 extern const struct verb verb_phantom, verb_train, verb_eval, verb_score, verb_predict, verb_info, verb_ops,
-    verb_doctor, verb_bench, verb_compare, verb_calibrate, verb_view, verb_convert, verb_lungs;
+    verb_doctor, verb_bench, verb_compare, verb_calibrate, verb_view, verb_convert, verb_lungs, verb_crossval;
 extern const struct verb *const verbs[]; /* NULL-terminated */
 
 /* Initialises the structures and parses "--name value", "--name=value" and flags into them; the rest is moved to the

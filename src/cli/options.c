@@ -165,9 +165,10 @@ void cli_help(const struct verb *verb, FILE *file)
 {
 	fprintf(file, "hilum %s: %s\n\nusage: hilum %s [options] %s\n", verb->name, verb->summary, verb->name,
 	        verb->arguments);
-	if (verb->library || verb->own)
+	if (verb->library || verb->further || verb->own)
 		fprintf(file, "\noptions (defaults in brackets):\n");
 	print_table(verb->library, file);
+	print_table(verb->further, file);
 	print_table(verb->own, file);
 	fprintf(file, "  --help                      this text\n");
 	if (verb->examples) {
@@ -261,6 +262,7 @@ void cli_manual(const struct verb *verb, FILE *file)
 	print_roff_paragraphs(verb->description, file);
 	fputs(".SH OPTIONS\n", file);
 	print_roff_table(verb->library, file);
+	print_roff_table(verb->further, file);
 	print_roff_table(verb->own, file);
 	fputs(".TP\n.B \\-\\-help\nShows the options.\n", file);
 	print_roff_examples(verb->examples, file);
@@ -307,8 +309,8 @@ void cli_completion(FILE *file)
 	fputs("help --help --version\" -- \"$word\"))\n\t\treturn\n\tfi\n\tcase ${COMP_WORDS[1]} in\n", file);
 	for (size_t i = 0; verbs[i]; i++) {
 		fprintf(file, "\t%s) COMPREPLY=($(compgen -W \"--help", verbs[i]->name);
-		const struct hilum_option *tables[] = {verbs[i]->library, verbs[i]->own};
-		for (size_t k = 0; k < 2; k++)
+		const struct hilum_option *tables[] = {verbs[i]->library, verbs[i]->further, verbs[i]->own};
+		for (size_t k = 0; k < 3; k++)
 			for (const struct hilum_option *option = tables[k]; option && option->name; option++)
 				fprintf(file, " --%s", option->name);
 		fputs("\" -- \"$word\")) ;;\n", file);

@@ -136,6 +136,18 @@ static enum hilum_status fold_column(const struct hl_csv *csv, const char *file,
 	return HILUM_OK;
 }
 
+static enum hilum_status parse_fold(const char *value, int32_t *out, struct hilum_error *error)
+{
+	int32_t number = 0;
+	size_t length = strlen(value);
+	if (length == 0 || length > 9 || strspn(value, "0123456789") != length)
+		return hl_fail(error, HILUM_ERROR_FORMAT, "fold \"%.40s\" is not a whole number", value);
+	for (size_t i = 0; i < length; i++)
+		number = number * 10 + (value[i] - '0');
+	*out = number;
+	return HILUM_OK;
+}
+
 struct folds {
 	int64_t fold;
 	size_t test;
@@ -144,12 +156,10 @@ struct folds {
 static enum hilum_status use_fold(struct hl_case *item, const char *value, void *context, struct hilum_error *error)
 {
 	struct folds *folds = context;
-	int64_t number = 0;
-	size_t length = strlen(value);
-	if (length == 0 || length > 9 || strspn(value, "0123456789") != length)
-		return hl_fail(error, HILUM_ERROR_FORMAT, "fold \"%.40s\" is not a whole number", value);
-	for (size_t i = 0; i < length; i++)
-		number = number * 10 + (value[i] - '0');
+	int32_t number = -1;
+	enum hilum_status status = parse_fold(value, &number, error);
+	if (status)
+		return status;
 	item->part = number == folds->fold ? HL_PART_TEST : HL_PART_TRAIN;
 	folds->test += number == folds->fold;
 	return HILUM_OK;
@@ -209,6 +219,33 @@ enum hilum_status hl_split_folds(struct hl_dataset *dataset, const char *csv, co
 		status = hl_split_check(dataset, error);
 	if (!status && validation > 0)
 		status = take_validation(dataset, validation, seed, error);
+	hl_csv_free(&table);
+	return status;
+}
+
+struct numbers {
+	const struct hl_dataset *dataset;
+	int32_t *number;
+};
+
+static enum hilum_status use_number(struct hl_case *item, const char *value, void *context, struct hilum_error *error)
+{
+	const struct numbers *numbers = context;
+	return parse_fold(value, &numbers->number[item - numbers->dataset->cases], error);
+}
+
+enum hilum_status hl_split_fold_numbers(struct hl_dataset *dataset, const char *csv, const char *column,
+                                        int32_t *number, struct hilum_error *error)
+{
+	struct hl_csv table = {0};
+	struct numbers numbers = {dataset, number};
+	int index;
+	enum hilum_status status = hl_csv_read(csv, &table, error);
+	if (status)
+		return hl_prefix(error, status, "--folds");
+	status = fold_column(&table, csv, column, &index, error);
+	if (!status)
+		status = use_rows(dataset, csv, &table, index, use_number, &numbers, error);
 	hl_csv_free(&table);
 	return status;
 }

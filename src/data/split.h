@@ -17,6 +17,10 @@ enum hilum_status hl_split_random(struct hl_dataset *dataset, const char *parts,
 enum hilum_status hl_split_folds(struct hl_dataset *dataset, const char *csv, const char *column, int64_t fold,
                                  double validation, uint64_t seed, struct hilum_error *error);
 
+/* The number in that column for each case, in the cases' order. */
+enum hilum_status hl_split_fold_numbers(struct hl_dataset *dataset, const char *csv, const char *column,
+                                        int32_t *number, struct hilum_error *error);
+
 /* A group on two sides is HILUM_ERROR_DATA naming the group's first two paths. */
 enum hilum_status hl_split_check(const struct hl_dataset *dataset, struct hilum_error *error);
 

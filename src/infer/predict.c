@@ -70,9 +70,42 @@ static size_t cases_at_once(const struct hl_recipe *recipe, int64_t batch, int64
 	return (batches ? batches : 1) * (size_t)batch;
 }
 
-/* Every batch of one pass through the net. */
-static enum hilum_status run(struct hl_loader *loader, struct hl_plan *plan, const volatile int *stop,
-                             struct hl_predictions *out, struct hilum_error *error)
+/* Left and right exchanged, in rows of width pixels. */
+static void mirror(float *images, size_t rows, size_t width, size_t channels)
+{
+	for (size_t r = 0; r < rows; r++, images += width * channels)
+		for (size_t x = 0; x < width / 2; x++)
+			for (size_t c = 0; c < channels; c++) {
+				float *a = images + x * channels + c, *b = images + (width - 1 - x) * channels + c;
+				float kept = *a;
+				*a = *b;
+				*b = kept;
+			}
+}
+
+/* The mean of what is in probability already and what the mirrored images give. */
+static enum hilum_status answer_mirrored(struct hl_plan *plan, struct hl_shape shape, const struct hl_batch *batch,
+                                         int32_t outputs, int32_t classes, double *probability,
+                                         struct hilum_error *error)
+{
+	size_t values = (size_t)batch->count * (size_t)classes;
+	double *other = hl_alloc(values, sizeof(*other));
+	if (!other)
+		return hl_fail_memory(error, values * sizeof(*other), "probabilities");
+	mirror(batch->images, (size_t)(batch->count * shape.d * shape.h), (size_t)shape.w, (size_t)shape.c);
+	const float *logits = hl_plan_forward(plan, batch->images, false, 0, 0);
+	enum hilum_status status = hl_check_logits(logits, batch->count * outputs, error);
+	if (!status)
+		hl_probabilities(logits, batch->count, outputs, other);
+	for (size_t i = 0; i < values && !status; i++)
+		probability[i] = (probability[i] + other[i]) / 2;
+	hl_free(other);
+	return status;
+}
+
+/* Every batch of one pass through the net. mirrored: the shape of its pictures, which are answered so too; or NULL. */
+static enum hilum_status run(struct hl_loader *loader, struct hl_plan *plan, const struct hl_shape *mirrored,
+                             const volatile int *stop, struct hl_predictions *out, struct hilum_error *error)
 {
 	int32_t outputs = (int32_t)hl_plan_outputs(plan);
 	size_t before = out->count, total = hl_loader_count(loader);
@@ -91,7 +124,12 @@ static enum hilum_status run(struct hl_loader *loader, struct hl_plan *plan, con
 		status = hl_check_logits(logits, batch->count * outputs, error);
 		if (status)
 			return status;
-		hl_probabilities(logits, batch->count, outputs, out->probability + out->count * (size_t)out->classes);
+		double *probability = out->probability + out->count * (size_t)out->classes;
+		hl_probabilities(logits, batch->count, outputs, probability);
+		if (mirrored)
+			status = answer_mirrored(plan, *mirrored, batch, outputs, out->classes, probability, error);
+		if (status)
+			return status;
 		memcpy(out->index + out->count, batch->index, count * sizeof(*out->index));
 		out->count += count;
 	}
@@ -103,8 +141,8 @@ static enum hilum_status run(struct hl_loader *loader, struct hl_plan *plan, con
 
 /* The cases that loading names. That none of them can be read is no failure while there are others. */
 static enum hilum_status predict_some(const struct hl_loader_options *loading, struct hl_plan *plan,
-                                      const volatile int *stop, struct unread *unread, struct hl_predictions *out,
-                                      struct hilum_error *error)
+                                      const struct hl_shape *mirrored, const volatile int *stop, struct unread *unread,
+                                      struct hl_predictions *out, struct hilum_error *error)
 {
 	struct hl_loader *loader = NULL;
 	size_t before = unread->count;
@@ -114,7 +152,7 @@ static enum hilum_status predict_some(const struct hl_loader_options *loading, s
 	status = hl_loader_preload(loader, count_unreadable, unread, stop, error);
 	if (!status) {
 		out->narrow += hl_loader_narrow(loader);
-		status = run(loader, plan, stop, out, error);
+		status = run(loader, plan, mirrored, stop, out, error);
 	} else if (unread->count - before == loading->count)
 		status = HILUM_OK;
 	hl_loader_destroy(loader);
@@ -159,6 +197,7 @@ enum hilum_status hl_predict(const struct hilum_model *model, const struct hl_da
 	if (status)
 		return status;
 	hl_plan_bind(plan, model->slab);
+	const struct hl_shape shape = model->graph->node[0].shapes.out;
 	result.index = hl_alloc(count, sizeof(*result.index));
 	result.probability = hl_alloc(count, (size_t)result.classes * sizeof(*result.probability));
 	if (!result.index || !result.probability)
@@ -173,7 +212,8 @@ enum hilum_status hl_predict(const struct hilum_model *model, const struct hl_da
 		                                          .outputs = (int32_t)hl_model_outputs(model),
 		                                          .threads = options->threads,
 		                                          .memory = (int64_t)(most * hl_recipe_bytes(&recipe))};
-		status = predict_some(&loading, plan, options->stop, &unread, &result, &none);
+		status = predict_some(&loading, plan, options->mirror ? &shape : NULL, options->stop, &unread, &result,
+		                      &none);
 	}
 	if (status && none.code)
 		hl_fail(error, status, "%s", none.message);

@@ -18,7 +18,8 @@ struct hl_predict_options {
 	int64_t
 	    memory; /* bytes for images, which are read and run in as many goes; 0: a quarter of what is available */
 	const volatile int *stop;
-	bool raw; /* the network's own probabilities, without the model's calibration */
+	bool raw;    /* the network's own probabilities, without the model's calibration */
+	bool mirror; /* each picture is also answered with left and right exchanged, and the mean of both taken */
 };
 
 struct hl_predictions {
