@@ -254,7 +254,7 @@ HILUM_API const char *hilum_model_class_name(const struct hilum_model *model, in
 
 struct hilum_session_options {
 	int64_t threads; /* 0: the cores really available */
-	int precision;   /* 0 fp32, 1 bf16 */
+	int precision;   /* 0 fp32, 1 bf16, 2 int8: of a model that hilum_quantize has seen */
 	int64_t batch;   /* images a pass; 0: 1 */
 };
 
@@ -452,6 +452,36 @@ HILUM_API enum hilum_status hilum_calibrate(const char *path, const struct hilum
                                             struct hilum_calibrate_result *result, struct hilum_error *error);
 HILUM_API enum hilum_status hilum_calibrate_print(const struct hilum_calibrate_result *result, enum hilum_output output,
                                                   FILE *file, struct hilum_error *error);
+
+/* ---- int8 ------------------------------------------------------------------------------------------------------ */
+
+struct hilum_quantize_options {
+	const char *data;  /* folder or CSV manifest */
+	const char *split; /* part that the ranges are found on; NULL: train on the run's own data set, otherwise all */
+	const char *test;  /* part that float32 and int8 are compared on; NULL: test, likewise */
+	int64_t cases;     /* that the ranges are found on at most */
+	const char *groups;
+	const char *positive;
+	const char *out; /* model file to write; NULL: the model itself */
+	int64_t threads;
+};
+HILUM_API extern const struct hilum_option hilum_quantize_option_table[];
+
+struct hilum_quantize_result {
+	char file[512]; /* written */
+	char part[16], test_part[16];
+	size_t cases, test_cases;                   /* readable ones */
+	double auc[2], log_loss[2], accuracy[2];    /* float32, int8; NaN where undefined */
+	double largest, mean;                       /* difference of a case's probabilities */
+	size_t changed;                             /* cases that get another class */
+};
+
+/* Finds the scales by which the network's activations are told in bytes, measures what that costs, and stores both in
+ * the model's file, which can then be used with precision 2. path as for hilum_model_open. */
+HILUM_API enum hilum_status hilum_quantize(const char *path, const struct hilum_quantize_options *options,
+                                           struct hilum_quantize_result *result, struct hilum_error *error);
+HILUM_API enum hilum_status hilum_quantize_print(const struct hilum_quantize_result *result, enum hilum_output output,
+                                                 FILE *file, struct hilum_error *error);
 
 /* ---- scans ----------------------------------------------------------------------------------------------------- *
  * A scan is a file of any format that hilum reads, a folder with a DICOM series, or an archive of either. */

@@ -8,7 +8,7 @@ struct own {
 	int precision;
 };
 
-static const char *const precisions[] = {"fp32", "bf16", NULL};
+static const char *const precisions[] = {"fp32", "bf16", "int8", NULL};
 
 static const struct hilum_option own_table[] = {
     {.name = "json",
@@ -28,7 +28,7 @@ static const struct hilum_option own_table[] = {
      .offset = offsetof(struct own, precision),
      .choices = precisions,
      .initial = "fp32",
-     .help = "arithmetic of the network"},
+     .help = "arithmetic of the network; int8 needs a model that hilum quantize has seen"},
     {0},
 };
 

@@ -7,8 +7,9 @@
 #include <unistd.h>
 
 const struct verb *const verbs[] = {
-    &verb_phantom, &verb_train, &verb_crossval, &verb_eval,  &verb_score, &verb_compare, &verb_calibrate, &verb_predict,
-    &verb_info,    &verb_view,  &verb_convert,  &verb_lungs, &verb_ops,   &verb_doctor,  &verb_bench,     NULL};
+    &verb_phantom,   &verb_train,    &verb_crossval, &verb_eval,  &verb_score, &verb_compare,
+    &verb_calibrate, &verb_quantize, &verb_predict,  &verb_info,  &verb_view,  &verb_convert,
+    &verb_lungs,     &verb_ops,      &verb_doctor,   &verb_bench, NULL};
 
 volatile int cli_stop;
 

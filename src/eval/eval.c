@@ -6,7 +6,7 @@
 #include "data/loader.h"
 #include "infer/predict.h"
 
-static const char *const precisions[] = {"fp32", "bf16", NULL};
+static const char *const precisions[] = {"fp32", "bf16", "int8", NULL};
 
 #define OPTION(member, name_, kind_, ...)                                                                              \
 	{                                                                                                              \

@@ -4,11 +4,13 @@
 #include "base/file.h"
 #include "base/memory.h"
 #include "infer/describe.h"
+#include "infer/precision.h"
 #include "model/model.h"
 #include "nn/arch.h"
 #include "nn/loss.h"
 #include "nn/optimizer.h"
 #include "nn/presets.h"
+#include "nn/quant_fit.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -35,7 +37,7 @@ const char *const hl_bench_precisions[] = {
 const struct hilum_option hilum_bench_option_table[] = {
     OPTION(net, TEXT, .initial = "S", .value = "S|R|V|FILE", .help = "S, the seed's network on 3x256x256 values; R, resnet18 on 3x224x224; V, the seed's in 3-D on 1x64x64x64; a model; or a network as hilum train --arch takes it, with an input line if it is a file"),
     OPTION(mode, CHOICE, .choices = hl_bench_modes, .initial = "train", .help = "a training step (forward, loss, backward, Adam) or a forward pass"),
-    OPTION(precision, CHOICE, .choices = hl_bench_precisions, .initial = "fp32", .help = "arithmetic of the network; this version refuses int8"),
+    OPTION(precision, CHOICE, .choices = hl_bench_precisions, .initial = "fp32", .help = "arithmetic of the network; int8 only with infer, of a model that hilum quantize has seen or with scales found on noise"),
     OPTION(batch, INT, .minimum = 0, .maximum = BATCH_MAX, .initial = "0", .value = "N", .help = "images a pass; 0 means 1 for infer, and for train 32, in 3-D 8"),
     OPTION(threads, INT, .minimum = 0, .maximum = 1024, .initial = "0", .value = "N", .help = "threads; 0 means the cores that are available"),
     OPTION(repeats, INT, .minimum = 0, .maximum = REPEATS_MAX, .initial = "0", .value = "N", .help = "passes that are timed, after some that are not; 0 means as many as three seconds hold, at least 5"),
@@ -213,6 +215,44 @@ static enum hilum_status prepare_data(struct bench *bench, struct hilum_error *e
 		if (!status)
 			hl_graph_initialise(graph, 1, bench->slab);
 	}
+	return status;
+}
+
+/* Of a network without a model: scales from the first image. */
+static enum hilum_status fit_noise(struct bench *bench, struct hl_quant *quant, struct hilum_error *error)
+{
+	struct hl_quant_fit *fit = NULL;
+	enum hilum_status status = hl_quant_fit_open(bench->graph, bench->slab, bench->result.threads, &fit, error);
+	if (status)
+		return status;
+	hl_quant_fit_show(fit, bench->images);
+	status = hl_quant_fit_count(fit, error);
+	if (!status) {
+		hl_quant_fit_show(fit, bench->images);
+		hl_quant_fit_choose(fit, quant);
+	}
+	hl_quant_fit_close(fit);
+	return status;
+}
+
+static enum hilum_status make_plan(struct bench *bench, const struct hl_plan_options *planning,
+                                   struct hilum_error *error)
+{
+	enum hl_bench_precision precision = bench->result.precision;
+	struct hl_plan_options options = *planning;
+	struct hl_quant *quant = NULL;
+	enum hilum_status status = HILUM_OK;
+	if (bench->model && !planning->training)
+		return hl_model_plan(bench->model, planning, (int)precision, &bench->plan, error);
+	options.type = precision == HL_BENCH_INT8 ? HL_U8 : precision == HL_BENCH_BF16 ? HL_BF16 : HL_F32;
+	if (precision == HL_BENCH_INT8) {
+		quant = hl_alloc((size_t)bench->graph->nodes, sizeof(*quant));
+		status = quant ? fit_noise(bench, quant, error) : hl_fail_memory(error, sizeof(*quant), "int8 scales");
+		options.quant = quant;
+	}
+	if (!status)
+		status = hl_plan_create(bench->graph, &options, &bench->plan, error);
+	hl_free(quant);
 	if (!status)
 		hl_plan_bind(bench->plan, bench->model ? bench->model->slab : bench->slab);
 	return status;
@@ -231,18 +271,17 @@ static enum hilum_status prepare(struct bench *bench, const struct hilum_bench_o
 	                : bench->graph->node[0].shapes.out.d > 1 ? 8
 	                                                         : 32;
 	result->threads = options->threads ? (int32_t)options->threads : hl_cpu_count();
+	status = prepare_data(bench, error);
+	if (status)
+		return status;
 	bench->node_flops = hl_alloc((size_t)bench->graph->nodes, sizeof(double));
 	if (!bench->node_flops)
 		return hl_fail_memory(error, (size_t)bench->graph->nodes * sizeof(double), "counts");
 	status = hl_bench_count(bench->graph, result->mode, bench->node_flops, &result->flops, error);
-	const struct hl_plan_options planning = {.batch = result->batch,
-	                                         .type = result->precision == HL_BENCH_BF16 ? HL_BF16 : HL_F32,
-	                                         .training = result->mode == HL_BENCH_TRAIN,
-	                                         .threads = result->threads};
+	const struct hl_plan_options planning = {
+	    .batch = result->batch, .training = result->mode == HL_BENCH_TRAIN, .threads = result->threads};
 	if (!status)
-		status = hl_plan_create(bench->graph, &planning, &bench->plan, error);
-	if (!status)
-		status = prepare_data(bench, error);
+		status = make_plan(bench, &planning, error);
 	if (!status && result->mode == HL_BENCH_TRAIN)
 		status = prepare_training(bench, error);
 	result->plan = bench->plan;
@@ -349,8 +388,8 @@ static enum hilum_status check(const struct hilum_bench_options *options, struct
 	if (options->repeats < 0 || options->repeats > REPEATS_MAX)
 		return hl_fail(error, HILUM_ERROR_ARGUMENT, "repeats: %lld is not from 0 to %d",
 		               (long long)options->repeats, REPEATS_MAX);
-	if (options->precision == HL_BENCH_INT8)
-		return hl_fail(error, HILUM_ERROR_UNSUPPORTED, "precision: networks run in fp32 and bf16, not in int8");
+	if (options->precision == HL_BENCH_INT8 && options->mode == HL_BENCH_TRAIN)
+		return hl_fail(error, HILUM_ERROR_UNSUPPORTED, "precision: int8 is for --mode infer");
 	return HILUM_OK;
 }
 

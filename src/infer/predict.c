@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "data/loader.h"
+#include "infer/precision.h"
 #include "model/calibration.h"
 #include "nn/loss.h"
 #include "nn/plan.h"
@@ -191,12 +192,10 @@ enum hilum_status hl_predict(const struct hilum_model *model, const struct hl_da
 	enum hilum_status status = hl_model_recipe(model, &recipe, error);
 	if (status)
 		return status;
-	const struct hl_plan_options planning = {
-	    .batch = batch, .type = options->precision ? HL_BF16 : HL_F32, .threads = options->threads};
-	status = hl_plan_create(model->graph, &planning, &plan, error);
+	const struct hl_plan_options planning = {.batch = batch, .threads = options->threads};
+	status = hl_model_plan(model, &planning, options->precision, &plan, error);
 	if (status)
 		return status;
-	hl_plan_bind(plan, model->slab);
 	const struct hl_shape shape = model->graph->node[0].shapes.out;
 	result.index = hl_alloc(count, sizeof(*result.index));
 	result.probability = hl_alloc(count, (size_t)result.classes * sizeof(*result.probability));

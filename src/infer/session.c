@@ -3,6 +3,7 @@
 
 #include "base/file.h"
 #include "base/memory.h"
+#include "infer/precision.h"
 #include "model/calibration.h"
 #include "nn/loss.h"
 #include "nn/plan.h"
@@ -59,7 +60,7 @@ void hilum_session_close(struct hilum_session *session)
 	hl_free(session);
 }
 
-static enum hilum_status prepare(struct hilum_session *session, const struct hl_plan_options *planning,
+static enum hilum_status prepare(struct hilum_session *session, const struct hl_plan_options *planning, int precision,
                                  struct hilum_error *error)
 {
 	const struct hilum_model *model = session->model;
@@ -76,10 +77,7 @@ static enum hilum_status prepare(struct hilum_session *session, const struct hl_
 	session->input = hl_block_alloc(session->input_bytes);
 	if (!session->image || !session->input)
 		return hl_fail_memory(error, session->input_bytes, "a session");
-	status = hl_plan_create(session->model->graph, planning, &session->plan, error);
-	if (!status)
-		hl_plan_bind(session->plan, session->model->slab);
-	return status;
+	return hl_model_plan(model, planning, precision, &session->plan, error);
 }
 
 enum hilum_status hilum_session_open(const struct hilum_model *model, const struct hilum_session_options *options,
@@ -94,16 +92,13 @@ enum hilum_status hilum_session_open(const struct hilum_model *model, const stru
 	if (options->threads < 0 || options->threads > 1024)
 		return hl_fail(error, HILUM_ERROR_ARGUMENT, "threads: %lld is not from 0 to 1024",
 		               (long long)options->threads);
-	if (options->precision < 0 || options->precision > 1)
-		return hl_fail(error, HILUM_ERROR_ARGUMENT, "precision: %d is neither 0 nor 1", options->precision);
 	struct hilum_session *session = hl_alloc(1, sizeof(*session));
 	if (!session)
 		return hl_fail_memory(error, sizeof(*session), "a session");
 	const struct hl_plan_options planning = {.batch = options->batch ? options->batch : 1,
-	                                         .type = options->precision ? HL_BF16 : HL_F32,
 	                                         .threads = (int32_t)options->threads};
 	session->model = model;
-	enum hilum_status status = prepare(session, &planning, error);
+	enum hilum_status status = prepare(session, &planning, options->precision, error);
 	if (status)
 		hilum_session_close(session);
 	else

@@ -3,6 +3,7 @@
 #include "base/hash.h"
 #include "base/memory.h"
 #include "model/calibration.h"
+#include "model/quantization.h"
 #include "nn/arch.h"
 
 #include <jansson.h>
@@ -10,7 +11,7 @@
 #include <string.h>
 
 #define FORMAT_NAME "hilum 1"
-#define TEXTS_MAX 8
+#define TEXTS_MAX 9
 
 int64_t hl_model_outputs(const struct hilum_model *model)
 {
@@ -37,6 +38,7 @@ void hilum_model_close(struct hilum_model *model)
 	hl_free(model->split);
 	hl_free(model->scores);
 	hl_free(model->calibration);
+	hl_free(model->quantization);
 	hl_free(model);
 }
 
@@ -146,7 +148,7 @@ enum hilum_status hl_model_save(const struct hilum_model *model, const char *pat
 	} all[TEXTS_MAX] = {
 	    {"format", FORMAT_NAME},   {"architecture", arch.data},         {"classes", classes},
 	    {"recipe", model->recipe}, {"provenance", model->provenance},   {"split", model->split},
-	    {"scores", model->scores}, {"calibration", model->calibration},
+	    {"scores", model->scores}, {"calibration", model->calibration}, {"quantization", model->quantization},
 	};
 	for (size_t i = 0; i < TEXTS_MAX; i++)
 		if (all[i].value)
@@ -224,6 +226,14 @@ static enum hilum_status check_calibration(const struct hilum_model *model, stru
 	return status;
 }
 
+static enum hilum_status check_quantization(const struct hilum_model *model, struct hilum_error *error)
+{
+	struct hl_quant *quant = NULL;
+	enum hilum_status status = hl_quantization_parse(model->quantization, model->graph, &quant, error);
+	hl_free(quant);
+	return status;
+}
+
 static enum hilum_status load(const struct hl_safetensors *file, struct hilum_model **out, struct hilum_error *error)
 {
 	struct hilum_model *model = NULL;
@@ -254,6 +264,10 @@ static enum hilum_status load(const struct hl_safetensors *file, struct hilum_mo
 		status = copy_text(file, "calibration", &model->calibration, error);
 	if (!status && model->calibration)
 		status = check_calibration(model, error);
+	if (!status)
+		status = copy_text(file, "quantization", &model->quantization, error);
+	if (!status && model->quantization)
+		status = check_quantization(model, error);
 	json_decref(root);
 	if (status)
 		hilum_model_close(model);

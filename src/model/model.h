@@ -12,11 +12,12 @@ struct hilum_model {
 	int32_t class_count;
 	char **classes; /* binary: [negative, positive] */
 	/* metadata, each JSON or text, owned; NULL when absent */
-	char *recipe;      /* JSON, read by data/recipe */
-	char *provenance;  /* JSON: data set hash, split file's hash, seed, command, versions, leakage flags */
-	char *split;       /* JSON: {"train": [hash...], ...} or NULL: which case was in which part, by path */
-	char *scores;      /* JSON: what it scored when it was saved */
-	char *calibration; /* JSON, model/calibration.h */
+	char *recipe;       /* JSON, read by data/recipe */
+	char *provenance;   /* JSON: data set hash, split file's hash, seed, command, versions, leakage flags */
+	char *split;        /* JSON: {"train": [hash...], ...} or NULL: which case was in which part, by path */
+	char *scores;       /* JSON: what it scored when it was saved */
+	char *calibration;  /* JSON, model/calibration.h */
+	char *quantization; /* JSON, model/quantization.h */
 };
 
 /* Limits on a model file. */

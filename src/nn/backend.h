@@ -7,6 +7,7 @@
 #ifndef HL_NN_BACKEND_H
 #define HL_NN_BACKEND_H
 #include "nn/op.h"
+#include "nn/quant.h"
 
 #define HL_LINKS_MAX 5
 
@@ -29,7 +30,8 @@ struct hl_compile {
 	const struct hl_infer *shapes;
 	int32_t links; /* 0: a node alone */
 	struct hl_link link[HL_LINKS_MAX];
-	enum hl_type type;            /* of inputs, output and their gradients; parameters are float32 */
+	enum hl_type type; /* of inputs, output and their gradients; parameters are float32 */
+	struct hl_quant quant_in[HL_INPUTS_MAX], quant_out; /* with HL_U8; inputs as in struct hl_call */
 	bool training;                /* backward will be called; otherwise forward only, with training = false */
 	bool want_din[HL_INPUTS_MAX]; /* as hl_call's din */
 	bool want_dparam;
@@ -44,6 +46,7 @@ struct hl_primitive {
 	bool in_place, keeps_input, keeps_output;
 	/* Of a node or a chain: din[0] may be the same memory as in[0], and the din of an add in a chain as dout. */
 	bool in_place_gradient;
+	bool broken; /* set by prepare: with these parameters outputs would not tell what the layer computes */
 	/* Packs parameters privately. Called before the first forward and whenever parameters have changed (every step
 	 * in training). NULL: nothing to pack. */
 	void (*prepare)(struct hl_primitive *primitive, float *const *param);
@@ -54,6 +57,7 @@ struct hl_primitive {
 
 struct hl_backend {
 	const char *name;
+	bool bytes; /* takes HL_U8; the others are not asked for it */
 	enum hilum_status (*compile)(const struct hl_compile *request, struct hl_primitive **out,
 	                             struct hilum_error *error);
 };
@@ -67,8 +71,8 @@ extern const struct hl_backend hl_backend_onednn;    /* convolution, dense, pool
  * HILUM_BACKENDS=reference,onednn in the environment narrows it (for tests and for finding faults). */
 const struct hl_backend *const *hl_backends(void);
 
-/* Serves a bf16 node with a primitive compiled for float32: converts inputs before and results after. Used by any back
- * end that has no bf16 of its own for a node. compile32 is called with request->type = HL_F32. */
+/* Serves a node of bf16 or bytes with a primitive compiled for float32: converts inputs before and results after. Used
+ * by any back end that has no bf16 of its own for a node. compile32 is called with request->type = HL_F32. */
 enum hilum_status hl_widen(const struct hl_compile *request, const struct hl_backend *backend,
                            struct hl_primitive **out, struct hilum_error *error);
 #endif

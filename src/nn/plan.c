@@ -1,5 +1,6 @@
 #include "nn/plan.h"
 
+#include <math.h>
 #include <omp.h>
 #include <time.h>
 
@@ -65,6 +66,8 @@ enum hilum_status hl_plan_create(const struct hl_graph *graph, const struct hl_p
 		return hl_fail(error, HILUM_ERROR_ARGUMENT, "freeze: %d is not 0 or more", options->freeze);
 	if (options->threads < 0)
 		return hl_fail(error, HILUM_ERROR_ARGUMENT, "threads: %d is not 0 or more", options->threads);
+	if (options->type == HL_U8 && (options->training || !options->quant))
+		return hl_fail(error, HILUM_ERROR_INTERNAL, "int8 without scales, or in training");
 	plan = hl_alloc(1, sizeof(*plan));
 	if (!plan)
 		return hl_fail_memory(error, sizeof(*plan), "a plan");
@@ -140,6 +143,12 @@ void hl_plan_time(struct hl_plan *plan, struct hl_node_time *time)
 	plan->time = time;
 }
 
+void hl_plan_watch(struct hl_plan *plan, hl_plan_watcher *watcher, void *context)
+{
+	plan->watcher = watcher;
+	plan->watching = context;
+}
+
 static int64_t now(const struct hl_plan *plan)
 {
 	struct timespec time;
@@ -151,6 +160,7 @@ static int64_t now(const struct hl_plan *plan)
 
 static void prepare(struct hl_plan *plan)
 {
+	plan->broken = false;
 	for (int32_t i = 0; i < plan->forward_steps; i++) {
 		struct hl_step *step = &plan->step[i];
 		struct hl_primitive *primitive = plan->unit[step->node].primitive;
@@ -158,6 +168,7 @@ static void prepare(struct hl_plan *plan)
 			continue;
 		int64_t began = now(plan);
 		primitive->prepare(primitive, step->call.param);
+		plan->broken |= primitive->broken;
 		if (plan->time)
 			plan->time[plan->unit[step->node].head].prepare += now(plan) - began;
 	}
@@ -186,6 +197,17 @@ static void run_node(struct hl_plan *plan, const struct hl_step *step, bool trai
 	primitive->backward(primitive, &call);
 }
 
+static void convert(const struct hl_step *step)
+{
+	int64_t count = hl_shape_count(step->to->shape);
+	if (step->to->type == HL_U8)
+		hl_quantise(step->from->data, step->quant, step->to->data, count);
+	else if (step->from->type == HL_U8)
+		hl_dequantise(step->from->data, step->quant, step->to->data, count);
+	else
+		hl_convert(step->from->data, step->from->type, step->to->data, step->to->type, count);
+}
+
 static void run(struct hl_plan *plan, int32_t first, int32_t end, bool training, float *gradients)
 {
 	for (int32_t i = first; i < end; i++) {
@@ -197,8 +219,7 @@ static void run(struct hl_plan *plan, int32_t first, int32_t end, bool training,
 			run_node(plan, step, training, gradients);
 			break;
 		case HL_STEP_CONVERT:
-			hl_convert(step->from->data, step->from->type, step->to->data, step->to->type,
-			           hl_shape_count(step->to->shape));
+			convert(step);
 			break;
 		case HL_STEP_ADD:
 			hl_accumulate(step->from, step->to);
@@ -208,13 +229,23 @@ static void run(struct hl_plan *plan, int32_t first, int32_t end, bool training,
 			plan->time[plan->unit[step->node].head].forward += now(plan) - began;
 		else if (plan->time)
 			plan->time[plan->unit[step->node].head].backward += now(plan) - began;
+		if (plan->watcher && step->kind == HL_STEP_FORWARD)
+			plan->watcher(plan->watching, step->node, step->call.out);
 	}
+}
+
+/* Bytes know no NaN, by which floats tell of parameters that overflow. */
+static void deny(struct hl_plan *plan)
+{
+	const struct hl_tensor *logits = &plan->unit[plan->nodes - 1].value[0].tensor;
+	for (int64_t i = 0; i < hl_shape_count(logits->shape); i++)
+		((float *)logits->data)[i] = NAN;
 }
 
 /* Where the last early layer leaves what it makes of these images. */
 static void begin_go(struct hl_plan *plan, int64_t go)
 {
-	const struct hl_value *whole = &plan->unit[plan->cut].value[plan->part.type];
+	const struct hl_value *whole = &plan->unit[plan->cut].value[hl_slot(plan->part.type)];
 	if (plan->cut > 0)
 		plan->part.data = (char *)whole->tensor.data +
 		                  (size_t)(go * hl_shape_count(plan->part.shape)) * hl_type_size(plan->part.type);
@@ -236,6 +267,8 @@ const float *hl_plan_forward(struct hl_plan *plan, const float *images, bool tra
 	}
 	if (plan->cut > 0)
 		run(plan, plan->early_steps, plan->forward_steps, training, NULL);
+	if (plan->broken)
+		deny(plan);
 	/* Running statistics have moved, which a primitive may have packed. */
 	if (training)
 		plan->changed = true;

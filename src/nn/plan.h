@@ -10,6 +10,9 @@ struct hl_plan;
 struct hl_plan_options {
 	int64_t batch;
 	enum hl_type type; /* of activations; input, logits and the node that makes them stay float32 */
+	/* With HL_U8, which is for inference: what the bytes of each node's output mean, an entry for every node up to
+	 * the logits, settled (hl_quant_settle); borrowed until the plan is made. Weights are made bytes when they are bound. */
+	const struct hl_quant *quant;
 	bool training;
 	int32_t freeze;  /* the first convolutions and dense layers, in the graph's order, that are kept as they are,
 	                    each with the batch norms between it and the next: no gradient, and batch norm uses its
@@ -50,6 +53,11 @@ struct hl_node_time {
 /* From now on every run adds to time, which has an entry for each node of the graph and is the caller's to clear;
  * borrowed until the next call. NULL, as at first: no clock is read. */
 void hl_plan_time(struct hl_plan *plan, struct hl_node_time *time);
+
+/* From now on each forward pass shows every output that it has made before anything overwrites it, node by node; of an
+ * unfused plan those are the outputs of all nodes. The input is not shown. NULL: to nobody. */
+typedef void hl_plan_watcher(void *context, int32_t node, const struct hl_tensor *output);
+void hl_plan_watch(struct hl_plan *plan, hl_plan_watcher *watcher, void *context);
 
 int64_t hl_plan_outputs(const struct hl_plan *plan);
 size_t hl_plan_bytes(const struct hl_plan *plan);

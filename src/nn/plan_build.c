@@ -23,6 +23,20 @@ static bool has_trained(const struct hl_infer *shapes)
 	return false;
 }
 
+/* A mean over all places has more to tell than a byte holds, and is small: in float32 where that is read. */
+static void spare_means(struct hl_plan *plan)
+{
+	const struct hl_graph *graph = plan->graph;
+	for (int32_t i = plan->nodes - 1; i > 0; i--) {
+		bool spared = strcmp(graph->node[i].op->name, "globalpool") == 0;
+		for (int32_t k = i + 1; k < plan->nodes && spared; k++)
+			for (int32_t j = 0; j < graph->node[k].inputs; j++)
+				spared = spared && (graph->node[k].input[j] != i || plan->unit[k].type == HL_F32);
+		if (spared)
+			plan->unit[i].type = HL_F32;
+	}
+}
+
 /* The logits are made in float32: by the last node, and where that has no weights (a sum of two heads, say) by those
  * before it up to weights. */
 static void choose_types(struct hl_plan *plan)
@@ -38,6 +52,8 @@ static void choose_types(struct hl_plan *plan)
 		for (int32_t k = 0; k < graph->node[i].inputs; k++)
 			if (plan->unit[i].type == HL_F32 && plan->shapes[i].params == 0)
 				plan->unit[graph->node[i].input[k]].type = HL_F32;
+	if (plan->options.type == HL_U8)
+		spare_means(plan);
 }
 
 static void mark_gradients(struct hl_plan *plan)
@@ -131,6 +147,8 @@ static enum hilum_status ask(struct hl_plan *plan, const struct hl_compile *requ
 {
 	for (const struct hl_backend *const *backend = plan->options.backends; *backend; backend++) {
 		struct hilum_error refusal = {.code = HILUM_OK};
+		if (request->type == HL_U8 && !(*backend)->bytes)
+			continue;
 		enum hilum_status status = (*backend)->compile(request, &unit->primitive, &refusal);
 		if (!status)
 			return HILUM_OK;
@@ -165,8 +183,13 @@ static enum hilum_status compile(struct hl_plan *plan, int32_t head, const struc
 		as_one.still = !first->gradient;
 	}
 	as_one.inputs = hl_chain_inputs(plan->graph, head, chain, links, as_one.input);
-	for (int32_t k = 0; k < as_one.inputs; k++)
+	for (int32_t k = 0; k < as_one.inputs; k++) {
 		request.want_din[k] = plan->unit[as_one.input[k]].gradient;
+		if (request.type == HL_U8)
+			request.quant_in[k] = plan->options.quant[as_one.input[k]];
+	}
+	if (request.type == HL_U8)
+		request.quant_out = plan->options.quant[tail];
 	for (int32_t i = 0; i < links; i++) {
 		const struct hl_node *link = &plan->graph->node[chain->node[i]];
 		request.link[i] = (struct hl_link){link->op, link->options, &plan->shapes[chain->node[i]]};
@@ -197,7 +220,7 @@ static struct hl_fuse_node *describe(const struct hl_plan *plan, struct hilum_er
 		return NULL;
 	}
 	for (int32_t i = 1; i < plan->nodes; i++) {
-		list[i].kind = 4 * (i > plan->cut) + 2 * (int32_t)plan->unit[i].type + plan->unit[i].gradient;
+		list[i].kind = 4 * (i > plan->cut) + 2 * hl_slot(plan->unit[i].type) + plan->unit[i].gradient;
 		for (int32_t k = 0; k < plan->graph->node[i].inputs; k++) {
 			list[plan->graph->node[i].input[k]].readers++;
 			list[plan->graph->node[i].input[k]].reader = i;
@@ -234,10 +257,11 @@ static void count_readers(struct hl_plan *plan)
 {
 	for (int32_t i = 1; i < plan->nodes; i++)
 		for (int32_t k = 0; k < plan->unit[i].inputs; k++)
-			plan->unit[plan->unit[i].input[k]].readers[plan->unit[i].type]++;
+			plan->unit[plan->unit[i].input[k]].readers[hl_slot(plan->unit[i].type)]++;
 	for (int32_t i = 0; i < plan->nodes; i++) {
 		struct hl_unit *unit = &plan->unit[i];
-		unit->readers[unit->type] += unit->readers[!unit->type] > 0;
+		int own = hl_slot(unit->type);
+		unit->readers[own] += unit->readers[!own] > 0;
 	}
 }
 
@@ -310,7 +334,8 @@ static struct hl_call *begin_call(struct hl_plan *plan, int32_t step)
 static bool may_overwrite(const struct hl_plan *plan, int32_t index)
 {
 	const struct hl_unit *unit = &plan->unit[index], *source = &plan->unit[unit->input[0]];
-	if (!unit->in_place || source->value[unit->type].block == HL_BLOCK_NONE || source->readers[unit->type] != 1 ||
+	if (!unit->in_place || source->value[hl_slot(unit->type)].block == HL_BLOCK_NONE ||
+	    source->readers[hl_slot(unit->type)] != 1 ||
 	    !hl_shape_equal(shape_of(plan, unit->input[0]), shape_of(plan, index)))
 		return false;
 	if (unit->gradient && unit->keeps_input)
@@ -323,30 +348,32 @@ static void push_forward(struct hl_plan *plan, int32_t index)
 	struct hl_unit *unit = &plan->unit[index];
 	for (int32_t k = 0; k < unit->inputs; k++) {
 		struct hl_unit *source = &plan->unit[unit->input[k]];
-		struct hl_value *value = &source->value[unit->type];
+		struct hl_value *value = &source->value[hl_slot(unit->type)];
 		if (source->type == unit->type || value->block != HL_BLOCK_NONE)
 			continue;
 		make_value(plan, value, shape_of(plan, unit->input[k]), unit->type, NULL);
-		push_move(plan, HL_STEP_CONVERT, unit->input[k], &source->value[source->type], value);
+		push_move(plan, HL_STEP_CONVERT, unit->input[k], &source->value[hl_slot(source->type)], value);
+		if (plan->options.type == HL_U8)
+			plan->step[plan->steps - 1].quant = plan->options.quant[unit->input[k]];
 	}
 	if (unit->primitive->saved > 0)
 		unit->saved = new_block(plan, unit->primitive->saved);
 	const struct hl_value *share =
-	    may_overwrite(plan, index) ? &plan->unit[unit->input[0]].value[unit->type] : NULL;
-	make_value(plan, &unit->value[unit->type], shape_of(plan, index), unit->type, share);
+	    may_overwrite(plan, index) ? &plan->unit[unit->input[0]].value[hl_slot(unit->type)] : NULL;
+	make_value(plan, &unit->value[hl_slot(unit->type)], shape_of(plan, index), unit->type, share);
 	int32_t step = push(plan, HL_STEP_FORWARD, index);
 	struct hl_call *call = begin_call(plan, step);
 	for (int32_t k = 0; k < unit->inputs; k++) {
-		const struct hl_value *value = &plan->unit[unit->input[k]].value[unit->type];
+		const struct hl_value *value = &plan->unit[unit->input[k]].value[hl_slot(unit->type)];
 		call->in[k] = &value->tensor;
 		touch(plan, value->block, step);
 	}
-	call->out = &unit->value[unit->type].tensor;
-	touch(plan, unit->value[unit->type].block, step);
+	call->out = &unit->value[hl_slot(unit->type)].tensor;
+	touch(plan, unit->value[hl_slot(unit->type)].block, step);
 	if (plan->cut == 0 || index != plan->cut)
 		return;
 	/* Earlier goes have left theirs. */
-	touch(plan, unit->value[unit->type].block, 0);
+	touch(plan, unit->value[hl_slot(unit->type)].block, 0);
 	plan->part = (struct hl_tensor){.shape = plan->shapes[index].out, .type = unit->type};
 	call->out = &plan->part;
 	plan->early_steps = plan->steps;
@@ -365,17 +392,17 @@ static struct hl_value *new_spare(struct hl_plan *plan)
 static void merge_types(struct hl_plan *plan, int32_t index)
 {
 	struct hl_unit *unit = &plan->unit[index];
-	const struct hl_value *from = &unit->grad[!unit->type];
-	struct hl_value *own = &unit->grad[unit->type], *to = own;
-	if (!unit->written[!unit->type])
+	const struct hl_value *from = &unit->grad[!hl_slot(unit->type)];
+	struct hl_value *own = &unit->grad[hl_slot(unit->type)], *to = own;
+	if (!unit->written[!hl_slot(unit->type)])
 		return;
-	if (unit->written[unit->type])
+	if (unit->written[hl_slot(unit->type)])
 		to = new_spare(plan);
 	make_value(plan, to, plan->shapes[index].out, unit->type, NULL);
 	push_move(plan, HL_STEP_CONVERT, index, from, to);
 	if (to != own)
 		push_move(plan, HL_STEP_ADD, index, to, own);
-	unit->written[unit->type] = true;
+	unit->written[hl_slot(unit->type)] = true;
 }
 
 /* Whether the gradient by a node's first input may be written over that input: nobody else reads that, and its
@@ -383,17 +410,17 @@ static void merge_types(struct hl_plan *plan, int32_t index)
 static bool may_replace(const struct hl_plan *plan, int32_t index)
 {
 	const struct hl_unit *unit = &plan->unit[index], *source = &plan->unit[unit->input[0]];
-	return unit->primitive->in_place_gradient && source->value[unit->type].block != HL_BLOCK_NONE &&
-	       source->readers[unit->type] == 1 && !(source->type == unit->type && source->keeps_output);
+	return unit->primitive->in_place_gradient && source->value[hl_slot(unit->type)].block != HL_BLOCK_NONE &&
+	       source->readers[hl_slot(unit->type)] == 1 && !(source->type == unit->type && source->keeps_output);
 }
 
 /* The value whose memory the gradient by input k may take, or NULL. */
 static const struct hl_value *gradient_place(const struct hl_plan *plan, int32_t index, int32_t k)
 {
 	const struct hl_unit *unit = &plan->unit[index], *source = &plan->unit[unit->input[k]];
-	const struct hl_value *own = &unit->grad[unit->type];
+	const struct hl_value *own = &unit->grad[hl_slot(unit->type)];
 	if (k == 0 && may_replace(plan, index))
-		return &source->value[unit->type];
+		return &source->value[hl_slot(unit->type)];
 	bool of_add = k >= plan->graph->node[unit->head].inputs;
 	if (of_add ? !unit->primitive->in_place_gradient : k > 0 || !unit->in_place)
 		return NULL;
@@ -407,11 +434,11 @@ static const struct hl_value *gradient_place(const struct hl_plan *plan, int32_t
 static struct hl_value *gradient_target(struct hl_plan *plan, int32_t index, int32_t k)
 {
 	struct hl_unit *unit = &plan->unit[index], *source = &plan->unit[unit->input[k]];
-	struct hl_value *target = &source->grad[unit->type];
-	if (source->written[unit->type])
+	struct hl_value *target = &source->grad[hl_slot(unit->type)];
+	if (source->written[hl_slot(unit->type)])
 		target = new_spare(plan);
 	make_value(plan, target, plan->shapes[unit->input[k]].out, unit->type, gradient_place(plan, index, k));
-	source->written[unit->type] = true;
+	source->written[hl_slot(unit->type)] = true;
 	return target;
 }
 
@@ -420,7 +447,7 @@ static enum hilum_status push_backward(struct hl_plan *plan, int32_t index, stru
 	struct hl_unit *unit = &plan->unit[index];
 	struct hl_value *target[HL_INPUTS_MAX] = {NULL};
 	merge_types(plan, index);
-	if (!unit->written[unit->type])
+	if (!unit->written[hl_slot(unit->type)])
 		return hl_fail(error, HILUM_ERROR_INTERNAL, "%s: no gradient arrives", plan->graph->node[index].name);
 	for (int32_t k = 0; k < unit->inputs; k++)
 		if (plan->unit[unit->input[k]].gradient)
@@ -428,7 +455,7 @@ static enum hilum_status push_backward(struct hl_plan *plan, int32_t index, stru
 	int32_t step = push(plan, HL_STEP_BACKWARD, index);
 	struct hl_call *call = begin_call(plan, step);
 	for (int32_t k = 0; k < unit->inputs; k++) {
-		const struct hl_value *value = &plan->unit[unit->input[k]].value[unit->type];
+		const struct hl_value *value = &plan->unit[unit->input[k]].value[hl_slot(unit->type)];
 		bool kept = unit->keeps_input && k < plan->graph->node[unit->head].inputs;
 		call->in[k] = kept ? &value->tensor : &value->absent;
 		if (kept)
@@ -438,14 +465,14 @@ static enum hilum_status push_backward(struct hl_plan *plan, int32_t index, stru
 			touch(plan, target[k]->block, step);
 		}
 	}
-	const struct hl_value *out = &unit->value[unit->type];
+	const struct hl_value *out = &unit->value[hl_slot(unit->type)];
 	call->out = unit->keeps_output ? &out->tensor : &out->absent;
 	if (unit->keeps_output)
 		touch(plan, out->block, step);
-	call->dout = &unit->grad[unit->type].tensor;
-	touch(plan, unit->grad[unit->type].block, step);
+	call->dout = &unit->grad[hl_slot(unit->type)].tensor;
+	touch(plan, unit->grad[hl_slot(unit->type)].block, step);
 	for (int32_t k = 0; k < unit->inputs; k++) {
-		const struct hl_value *sum = &plan->unit[unit->input[k]].grad[unit->type];
+		const struct hl_value *sum = &plan->unit[unit->input[k]].grad[hl_slot(unit->type)];
 		if (target[k] && target[k] != sum)
 			push_move(plan, HL_STEP_ADD, unit->input[k], target[k], sum);
 	}

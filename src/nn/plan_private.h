@@ -15,8 +15,13 @@ struct hl_value {
 
 /* A node as planned. Where several run as one, the last of them, the tail, stands for all: it has the primitive, the
  * output and the steps; the others have nothing but what they are. A node alone is its own tail and head. Its output,
- * and the gradient by it, exist in up to two types, because a bf16 plan has float32 nodes at its ends: [type] is the
- * node's own, the other is converted for those who read that. */
+ * and the gradient by it, exist in up to two types, because a plan of bfloat16 or bytes has float32 nodes at its ends:
+ * [hl_slot(type)] is the node's own, the other is converted for those who read that. */
+static inline int hl_slot(enum hl_type type)
+{
+	return type != HL_F32;
+}
+
 struct hl_unit {
 	struct hl_primitive *primitive; /* NULL but for a tail */
 	enum hl_type type;
@@ -43,6 +48,7 @@ struct hl_step {
 	int32_t node;
 	struct hl_call call;               /* FORWARD, BACKWARD: all but parameters, gradients and the run's settings */
 	const struct hl_tensor *from, *to; /* CONVERT: to = from; ADD: to += from */
+	struct hl_quant quant;             /* CONVERT: of the one that is HL_U8 */
 };
 
 struct hl_plan {
@@ -66,9 +72,12 @@ struct hl_plan {
 	size_t bytes;
 	float *slab;
 	bool changed;  /* parameters, since they were last prepared */
+	bool broken;   /* a primitive says so */
 	uint64_t seed; /* of the last forward, for its backward */
 	uint32_t run;
 	struct hl_node_time *time; /* the caller's, or NULL */
+	hl_plan_watcher *watcher;  /* likewise */
+	void *watching;
 };
 
 /* From the settings in plan (graph, options) to steps and blocks; primitives are compiled on the way. */

@@ -62,7 +62,7 @@ bool hl_shape_parse(const char *text, struct hl_shape *out)
 
 size_t hl_type_size(enum hl_type type)
 {
-	return type == HL_BF16 ? sizeof(uint16_t) : sizeof(float);
+	return type == HL_U8 ? 1 : type == HL_BF16 ? sizeof(uint16_t) : sizeof(float);
 }
 
 /* ---- whole tensors ---- */

@@ -3,7 +3,8 @@
 #define HL_NN_TENSOR_H
 #include "base/error.h"
 
-enum hl_type { HL_F32, HL_BF16 };
+/* HL_U8: bytes that stand for numbers as a struct hl_quant says (nn/quant.h); outside of training only. */
+enum hl_type { HL_F32, HL_BF16, HL_U8 };
 
 struct hl_shape {
 	int64_t n, d, h, w, c;
@@ -46,7 +47,7 @@ static inline uint16_t hl_bf16_from_f32(float value)
 	return (uint16_t)((bits.u + 0x7fffU + ((bits.u >> 16) & 1)) >> 16);
 }
 
-/* Converts count elements between types (or copies); multi-threaded above a size. */
+/* Converts count elements between float32 and bfloat16 (or copies); multi-threaded above a size. */
 void hl_convert(const void *in, enum hl_type in_type, void *out, enum hl_type out_type, int64_t count);
 /* to += from, of the same type and shape; likewise. */
 void hl_accumulate(const struct hl_tensor *from, const struct hl_tensor *to);

@@ -135,6 +135,29 @@ class Contract(Phantoms):
         done = run("eval", self.file("ungrouped"), self.data, "--groups", self.file("pairs.csv"))
         self.assertIn("trained without these groups", done.stderr)
 
+    def test_quantize(self):
+        model = self.file("bytes.hilum")
+        best = os.path.join(self.run_folder, "best.hilum")
+        for words in (["predict", best, self.slice], ["eval", best, self.data], ["bench", "--net", best, "--mode", "infer"]):
+            self.assertIn("hilum quantize", run(*words, "--precision", "int8", expect=1).stderr)
+        result = run_json("quantize", best, self.data, "--groups", self.groups, "--out", model, "--cases", 8)
+        self.assertEqual((result["part"], result["cases"], result["test_part"]), ("train", 8, "test"))
+        self.assertLess(result["mean_difference"], 0.05)
+        plain = run_json("eval", best, self.data, "--groups", self.groups)
+        kept = run_json("eval", model, self.data, "--groups", self.groups)
+        table = self.file("bytes.csv")
+        scores = run_json("eval", model, self.data, "--groups", self.groups, "--precision", "int8", "--predictions", table)
+        for name in ("auc", "log_loss", "accuracy"):
+            self.assertEqual(plain[name], kept[name], name)
+            self.assertEqual(result[name], {"fp32": plain[name], "int8": scores[name]}, name)
+        with open(table, newline="") as file:
+            rows = list(csv.DictReader(file))
+        for threads in ("1", "2"):
+            lines = run("predict", model, *[os.path.join(self.data, row["path"]) for row in rows], "--json", "--precision",
+                        "int8", "--threads", threads).stdout.splitlines()
+            self.assertEqual([json.loads(line)["probability"] for line in lines], [float(row["probability"]) for row in rows])
+        self.assertIn("difference", run("quantize", model, self.data).stdout)
+
     def test_architecture_errors_name_the_file(self):
         arch = self.file("broken.txt")
         with open(arch, "w") as file:
@@ -192,7 +215,7 @@ class Contract(Phantoms):
 
     def test_every_verb_has_help_and_manual(self):
         overview = run("--help").stdout
-        for verb in "phantom train eval score compare calibrate predict info lungs ops doctor bench".split():
+        for verb in "phantom train eval score compare calibrate quantize predict info lungs ops doctor bench".split():
             self.assertIn(verb, overview)
             options = {word.strip("[]") for word in run(verb, "--help").stdout.split() if word.startswith("--")}
             manual = run("help", "--man", verb).stdout.replace("\\-", "-")
@@ -299,7 +322,9 @@ class Contract(Phantoms):
         self.assertEqual([node["name"] for node in nodes], [layer["name"] for layer in layers])
         self.assertGreater(sum(node["backward_ms"] for node in nodes), 0)
         self.assertIn("images/s", run("bench", "--net", net, "--mode", "infer", *short, "--nodes").stdout)
-        self.assertIn("int8", run("bench", "--net", net, "--mode", "infer", "--precision", "int8", expect=1).stderr)
+        self.assertIn("int8", run("bench", "--net", net, "--mode", "train", "--precision", "int8", expect=1).stderr)
+        result = run_json("bench", "--net", net, "--mode", "infer", "--precision", "int8", *short)
+        self.assertEqual((result["precision"], result["batch"]), ("int8", 1))
         with open(net, "w") as file:
             file.write("conv filters=4 size=3\n")
         self.assertIn("net.txt: line 1", run("bench", "--net", net, expect=2).stderr)

@@ -329,7 +329,7 @@ static enum hilum_status compose(const struct hl_compile *request, struct hl_pri
 	return HILUM_OK;
 }
 
-const struct hl_backend composed = {"composed", compose};
+const struct hl_backend composed = {.name = "composed", .compile = compose};
 
 enum hilum_status session_open(struct session *session, const struct subject *subject, const struct ask *ask,
                                struct hilum_error *error)

@@ -210,7 +210,6 @@ static void test_refusals(void **state)
 	    {{.mode = -1}, HILUM_ERROR_ARGUMENT, "mode"},
 	    {{.precision = 3}, HILUM_ERROR_ARGUMENT, "precision"},
 	    {{.precision = HL_BENCH_INT8}, HILUM_ERROR_UNSUPPORTED, "int8"},
-	    {{.mode = HL_BENCH_INFER, .precision = HL_BENCH_INT8}, HILUM_ERROR_UNSUPPORTED, "int8"},
 	    {{.batch = -1}, HILUM_ERROR_ARGUMENT, "batch"},
 	    {{.batch = 4097}, HILUM_ERROR_ARGUMENT, "batch"},
 	    {{.threads = -1}, HILUM_ERROR_ARGUMENT, "threads"},

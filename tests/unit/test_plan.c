@@ -480,7 +480,7 @@ static enum hilum_status compile_counted(const struct hl_compile *request, struc
 	return status;
 }
 
-static const struct hl_backend counted = {"counted", compile_counted};
+static const struct hl_backend counted = {.name = "counted", .compile = compile_counted};
 
 static void test_preparation(void **state)
 {

@@ -6,9 +6,11 @@ static enum hilum_status compile(const struct hl_compile *request, struct hl_pri
 {
 	if (strcmp(request->op->name, "conv") == 0)
 		return hl_avx512_conv(request, out, error);
+	if (strcmp(request->op->name, "dense") == 0 && request->type == HL_U8)
+		return hl_avx512_conv(request, out, error);
 	if (strcmp(request->op->name, "dense") == 0)
 		return hl_avx512_dense(request, out, error);
 	return hl_fail(error, HILUM_ERROR_UNSUPPORTED, "avx512: no %s here", request->op->name);
 }
 
-const struct hl_backend hl_backend_avx512 = {.name = "avx512", .compile = compile};
+const struct hl_backend hl_backend_avx512 = {.name = "avx512", .bytes = true, .compile = compile};

@@ -1,5 +1,6 @@
-/* Convolution with AVX-512: the forward pass and the gradient of the input (avx512_pass.h). Outside of training also
- * with what follows it: batch norm in the weights, a sum, an activation and max pooling on the sums. */
+/* Convolution, and of bytes dense layers too, with AVX-512: the forward pass and the gradient of the input
+ * (avx512_pass.h). Outside of training also with what follows it: batch norm in the weights, a sum, an activation and
+ * max pooling on the sums. */
 #include "base/memory.h"
 #include "nn/backends/avx512.h"
 #include "nn/backends/avx512_pass.h"
@@ -20,6 +21,7 @@ struct conv {
 	bool norms;
 	double eps;
 	float *scale, *shift; /* of each output channel; NULL: none */
+	struct hl_int8 int8;  /* of bytes, with batch norm */
 	struct hl_pass forward;
 	struct hl_pass *gradient; /* one for each remainder of input places by the stride */
 	int64_t gradients;
@@ -53,7 +55,10 @@ struct geometry {
 static struct geometry geometry_of(const struct hl_compile *request)
 {
 	const struct hl_shape *in = &request->shapes->in[0], *out = &request->shapes->out;
-	struct hl_window window = window_of(request);
+	const struct hl_axes one = {1, 1, 1}, none = {0, 0, 0};
+	bool dense = strcmp(request->op->name, "dense") == 0;
+	struct hl_window window =
+	    dense ? (struct hl_window){.size = one, .stride = one, .pad = none, .dilation = one} : window_of(request);
 	struct geometry g = {.in = {in->d, in->h, in->w}, .out = {out->d, out->h, out->w}};
 
 	split(window.size, g.size);
@@ -171,6 +176,12 @@ static void prepare(struct hl_primitive *primitive, float *const *param)
 {
 	struct conv *conv = (struct conv *)primitive;
 
+	if (conv->forward.type == HL_U8) {
+		hl_int8_fold(&conv->int8, param);
+		primitive->broken = conv->int8.broken;
+		hl_pass_pack(&conv->forward, NULL, NULL, NULL);
+		return;
+	}
 	if (conv->norms)
 		fold_norm(conv, param);
 	hl_pass_pack(&conv->forward, param[0], conv->scale,
@@ -208,6 +219,7 @@ static void destroy(struct hl_primitive *primitive)
 	for (int64_t i = 0; i < conv->gradients; i++)
 		hl_pass_free(&conv->gradient[i]);
 	hl_free(conv->gradient);
+	hl_int8_close(&conv->int8);
 	hl_free(conv->scale);
 	hl_free(conv->shift);
 	hl_free(conv);
@@ -321,7 +333,10 @@ static enum hilum_status plan(struct conv *conv, const struct hl_compile *reques
 
 	conv->params = request->shapes->params;
 	conv->forward = forward_pass(request, &g);
-	status = add_links(conv, request, error);
+	conv->forward.int8 = request->type == HL_U8 ? &conv->int8 : NULL;
+	status = request->type == HL_U8 ? hl_int8_open(&conv->int8, request, error) : HILUM_OK;
+	if (!status)
+		status = add_links(conv, request, error);
 	if (!status)
 		status = plan_pass(conv, &conv->forward, error);
 	if (!status && request->training && request->want_din[0])
@@ -339,7 +354,7 @@ enum hilum_status hl_avx512_conv(const struct hl_compile *request, struct hl_pri
 
 	if (!hl_pass_machine(request->type))
 		return hl_fail(error, HILUM_ERROR_UNSUPPORTED, "avx512: not on this processor");
-	if (options->groups > 1)
+	if (strcmp(request->op->name, "conv") == 0 && options->groups > 1)
 		return hl_fail(error, HILUM_ERROR_UNSUPPORTED, "avx512: no convolution in groups");
 	conv = hl_alloc(1, sizeof *conv);
 	if (!conv)

@@ -58,10 +58,48 @@ HL_AVX512 static void pack_unit(const struct hl_pass *pass, const float *weight,
 		}
 }
 
+/* Four bytes in each lane. */
+static void pack_bytes(const struct hl_pass *pass, int64_t group, int64_t number)
+{
+	int64_t slice = number / pass->units, unit = number % pass->units;
+	int64_t begin = hl_pass_group(pass, group), blocks = hl_pass_group(pass, group + 1) - begin;
+	char *to = pass->weights + begin * hl_pass_block_bytes(pass) +
+	           slice * pass->taps * hl_pass_tap_bytes(pass, blocks) + unit * blocks * HL_TILE_LANES * 4;
+
+	for (int64_t tap = 0; tap < pass->taps; tap++, to += hl_pass_tap_bytes(pass, blocks)) {
+		int64_t from[4], there = pass->run - number * 4;
+		there = there < 0 ? 0 : there > 4 ? 4 : there;
+		for (int64_t k = 0; k < there; k++) {
+			int64_t e = number * 4 + k;
+			from[k] = e % pass->inputs * pass->weight_in + weight_tap(pass, tap, e / pass->inputs);
+		}
+		memset(to, 0, (size_t)(blocks * HL_TILE_LANES * 4));
+		for (int64_t lane = 0; lane < blocks * HL_TILE_LANES; lane++) {
+			int64_t output = begin * HL_TILE_LANES + lane;
+			for (int64_t k = 0; k < there && output < pass->outputs; k++)
+				to[lane * 4 + k] = pass->int8->weight[output * pass->weight_out + from[k]];
+		}
+	}
+}
+
+static void pack_all_bytes(struct hl_pass *pass)
+{
+#pragma omp parallel for collapse(2) schedule(static) num_threads(pass->threads)
+	for (int64_t group = 0; group < pass->groups; group++)
+		for (int64_t unit = 0; unit < pass->slices * pass->units; unit++)
+			pack_bytes(pass, group, unit);
+	memcpy(pass->bias, pass->int8->shift, (size_t)pass->outputs * sizeof *pass->bias);
+	memcpy(pass->scale, pass->int8->scale, (size_t)pass->outputs * sizeof *pass->scale);
+}
+
 void hl_pass_pack(struct hl_pass *pass, const float *weight, const float *scale, const float *shift)
 {
 	int64_t units = pass->winograd ? 0 : pass->slices * pass->units;
 
+	if (pass->type == HL_U8) {
+		pack_all_bytes(pass);
+		return;
+	}
 	if (pass->winograd)
 		hl_winograd_pack(pass, weight, scale);
 #pragma omp parallel for collapse(2) schedule(static) num_threads(pass->threads)

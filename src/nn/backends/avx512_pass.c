@@ -53,7 +53,12 @@ static struct hl_tile group_tile(const struct hl_pass *pass, int64_t group)
 	                        .bias = pass->bias + begin * HL_TILE_LANES,
 	                        .mask = lanes < HL_TILE_LANES ? (uint16_t)((1U << lanes) - 1) : 0xffff,
 	                        .end = pass->end,
-	                        .slope = pass->slope};
+	                        .slope = pass->slope,
+	                        .scale = pass->scale ? pass->scale + begin * HL_TILE_LANES : NULL,
+	                        .add_scale = pass->int8 ? pass->int8->add : 0,
+	                        .low = pass->int8 ? pass->int8->low : 0,
+	                        .high = pass->int8 ? pass->int8->high : 0,
+	                        .zero = pass->int8 ? pass->int8->out.zero : 0};
 }
 
 static int64_t group_offset(const struct hl_pass *pass, int64_t group)
@@ -115,22 +120,24 @@ static void set_places(const struct hl_pass_walk *walk, struct hl_pass_place *pl
 	}
 }
 
-/* The taps that have any input; returns how many. */
+/* The taps that have any input; returns how many. Of bytes whose zero is another, all: weights meet it in padding too.
+ */
 HL_AVX512 static int64_t outer_taps(const struct hl_pass_walk *walk, const struct outer *outer, int places)
 {
 	const struct hl_pass *pass = walk->pass;
 	const struct hl_pass_axis *a = pass->axis;
+	const bool every = pass->int8 && pass->int8->in.zero != 0;
 	__mmask16 exist = (__mmask16)((1U << places) - 1);
 	int64_t made = 0;
 
 	for (int64_t d = 0; d < a[0].taps; d++) {
 		__mmask16 slices = exist & inside(pass, outer, 0, d);
-		for (int64_t h = 0; slices && h < a[1].taps; h++) {
+		for (int64_t h = 0; (slices || every) && h < a[1].taps; h++) {
 			__mmask16 rows = slices & inside(pass, outer, 1, h);
-			for (int64_t w = 0; rows && w < a[2].taps; w++) {
+			for (int64_t w = 0; (rows || every) && w < a[2].taps; w++) {
 				__mmask16 mask = rows & inside(pass, outer, 2, w);
 				int64_t tap = (d * a[1].taps + h) * a[2].taps + w;
-				if (mask)
+				if (mask || every)
 					set_tap(walk, outer, mask, tap, walk->tap + made++);
 			}
 		}
@@ -198,7 +205,12 @@ static void set_slice(const struct hl_pass_walk *walk, int64_t slice, int64_t gr
 	*tile = group_tile(pass, group);
 	left = left < most ? left : most;
 	tile->run = left / each * 4;
-	tile->odd = left % each != 0;
+	tile->odd = (int)(left % each * hl_pass_size(pass));
+	/* Bytes behind a copied run are there, and meet weights of zero. */
+	if (pass->joint && pass->type == HL_U8 && tile->odd) {
+		tile->run += 4;
+		tile->odd = 0;
+	}
 	tile->first = slice == 0;
 	tile->last = slice + 1 == pass->slices;
 	tile->in = (uintptr_t)(slice * pass->units * 4);
@@ -254,9 +266,9 @@ static void copy_row(const struct hl_pass *pass, const char *row, int64_t at, ch
 
 	before = before < places ? before : places;
 	end = end > before ? end : before;
-	memset(out, 0, (size_t)(before * bytes));
+	memset(out, pass->zeros[0], (size_t)(before * bytes));
 	memcpy(out + before * bytes, row + (at + before) * bytes, (size_t)((end - before) * bytes));
-	memset(out + end * bytes, 0, (size_t)((places - end) * bytes));
+	memset(out + end * bytes, pass->zeros[0], (size_t)((places - end) * bytes));
 }
 
 /* What rows of one plane see, from place on. */
@@ -276,7 +288,7 @@ static void copy_rows(const struct hl_pass_walk *walk, const struct hl_pass_plac
 			if (d >= 0 && d < a[0].in && h >= 0 && h < a[1].in)
 				copy_row(pass, (const char *)(walk->in + (uintptr_t)from), a[2].offset, out);
 			else
-				memset(out, 0, (size_t)bytes);
+				memset(out, pass->zeros[0], (size_t)bytes);
 		}
 	}
 }

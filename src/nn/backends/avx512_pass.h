@@ -8,6 +8,7 @@
 #ifndef HL_NN_BACKENDS_AVX512_PASS_H
 #define HL_NN_BACKENDS_AVX512_PASS_H
 #include "nn/backends/avx512_tile.h"
+#include "nn/backends/int8.h"
 #include "nn/ops/common.h"
 
 struct hl_pass_axis {
@@ -36,7 +37,8 @@ struct hl_pass {
 	bool pools;                    /* the largest of each window is kept, after that; not with adds */
 	struct hl_window window;
 	struct hl_shape pooled;
-	bool repacked; /* weights change with every run */
+	bool repacked;              /* weights change with every run */
+	const struct hl_int8 *int8; /* of bytes: weights and how a sum becomes an output; made before hl_pass_pack */
 
 	/* set by hl_pass_plan */
 	size_t scratch;
@@ -61,8 +63,8 @@ struct hl_pass {
 	int64_t from[3], to[3];            /* the places of each axis that see no padding */
 	struct hl_tap *inner;              /* taps of a tile that sees none, in bytes from its first place */
 	char *weights;                     /* packed: group, slice, tap, unit, block, lane, channel of the unit */
-	float *bias;                       /* to whole blocks */
-	char *zeros;                       /* a run of them */
+	float *bias, *scale;               /* to whole blocks; scale of bytes, otherwise NULL */
+	char *zeros;                       /* a run of them; of bytes the input's zero */
 	size_t weights_bytes;
 };
 
@@ -71,7 +73,8 @@ bool hl_pass_machine(enum hl_type type);
 /* Fills the rest. HILUM_ERROR_UNSUPPORTED: sizes beyond what it counts with. hl_pass_free in any case. */
 enum hilum_status hl_pass_plan(struct hl_pass *pass, struct hilum_error *error);
 void hl_pass_free(struct hl_pass *pass);
-/* Weights as PyTorch keeps them. Each output channel is scale times its sum, plus shift; NULL: 1 and 0. */
+/* Weights as PyTorch keeps them. Each output channel is scale times its sum, plus shift; NULL: 1 and 0. Of bytes all
+ * three are those of pass->int8, and not looked at. */
 void hl_pass_pack(struct hl_pass *pass, const float *weight, const float *scale, const float *shift);
 /* add: NULL unless pass->adds. */
 void hl_pass_run(const struct hl_pass *pass, const void *in, const void *add, void *out, void *scratch);

@@ -3,6 +3,7 @@
 #include "base/memory.h"
 #include "nn/backends/avx512_private.h"
 #include <stdlib.h>
+#include <string.h>
 
 #define AXIS_MAX (INT64_C(1) << 30)        /* places are compared as 32-bit numbers */
 #define WEIGHTS_MAX (INT64_C(1) << 27)     /* floats of an output channel: sixteen of them are gathered at once */
@@ -24,6 +25,8 @@ bool hl_pass_machine(enum hl_type type)
 {
 	struct hl_cpu cpu = hl_cpu_describe();
 
+	if (type == HL_U8)
+		return cpu.avx512 && cpu.avx512_vnni;
 	return type == HL_BF16 ? cpu.bf16_pairs : cpu.avx512;
 }
 
@@ -157,7 +160,8 @@ struct hl_pass_scratch hl_pass_scratch(const struct hl_pass *pass)
 	struct hl_pass_scratch bytes = {.taps = (size_t)pass->taps * sizeof(struct hl_tap)};
 
 	if (pass->joint)
-		bytes.rows = align((size_t)(pass->axis[0].taps * pass->copy_rows * pass->copy_places * pass->in_bytes));
+		bytes.rows =
+		    align((size_t)(pass->axis[0].taps * pass->copy_rows * pass->copy_places * pass->in_bytes) + 3);
 	if (pass->winograd)
 		bytes.sums = pass->winograd_bytes;
 	else if (pass->slices > 1)
@@ -213,8 +217,12 @@ static enum hilum_status take_memory(struct hl_pass *pass, struct hilum_error *e
 	pass->weights = hl_block_alloc(pass->weights_bytes + 1);
 	pass->bias = hl_block_alloc((size_t)(hl_pass_blocks(pass) * HL_TILE_LANES) * sizeof *pass->bias);
 	pass->zeros = hl_block_alloc(zeros_bytes(pass));
-	if (!pass->inner || !pass->weights || !pass->bias || !pass->zeros)
+	if (pass->type == HL_U8)
+		pass->scale = hl_block_alloc((size_t)(hl_pass_blocks(pass) * HL_TILE_LANES) * sizeof *pass->scale);
+	if (!pass->inner || !pass->weights || !pass->bias || !pass->zeros || (pass->type == HL_U8 && !pass->scale))
 		return hl_fail_memory(error, pass->weights_bytes, "a convolution's weights");
+	if (pass->type == HL_U8)
+		memset(pass->zeros, pass->int8->in.zero, zeros_bytes(pass));
 	return HILUM_OK;
 }
 
@@ -249,7 +257,7 @@ enum hilum_status hl_pass_plan(struct hl_pass *pass, struct hilum_error *error)
 	pass->run = pass->inputs * (pass->joint ? a[2].taps : 1);
 	pass->in_bytes = pass->inputs * hl_pass_size(pass);
 	pass->out_bytes = pass->outputs * hl_pass_size(pass);
-	pass->winograd = !pass->joint && hl_winograd_suits(pass);
+	pass->winograd = !pass->joint && pass->type != HL_U8 && hl_winograd_suits(pass);
 	if (pass->winograd && pass->pools)
 		choose_box(pass);
 	pass->winograd = pass->winograd && hl_winograd_plan(pass);
@@ -272,6 +280,8 @@ void hl_pass_free(struct hl_pass *pass)
 		hl_block_free(pass->weights, pass->weights_bytes + 1);
 	if (pass->bias)
 		hl_block_free(pass->bias, (size_t)(hl_pass_blocks(pass) * HL_TILE_LANES) * sizeof *pass->bias);
+	if (pass->scale)
+		hl_block_free(pass->scale, (size_t)(hl_pass_blocks(pass) * HL_TILE_LANES) * sizeof *pass->scale);
 	if (pass->zeros)
 		hl_block_free(pass->zeros, zeros_bytes(pass));
 }

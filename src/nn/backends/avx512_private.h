@@ -10,7 +10,7 @@ static inline int64_t hl_divide_up(int64_t a, int64_t b)
 
 static inline int64_t hl_pass_size(const struct hl_pass *pass)
 {
-	return pass->type == HL_BF16 ? 2 : 4;
+	return pass->type == HL_U8 ? 1 : pass->type == HL_BF16 ? 2 : 4;
 }
 
 /* Input channels in 32 bits. */

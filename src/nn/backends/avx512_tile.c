@@ -13,24 +13,32 @@ INLINE __m512 broadcast(const char *x)
 	return _mm512_set1_ps(bits);
 }
 
-/* Two bfloat16 of which only the first is there. */
-INLINE __m512 broadcast_odd(const char *x)
+/* Fewer than four bytes of a unit are there. */
+INLINE __m512 broadcast_odd(const char *x, int bytes)
 {
-	uint16_t bits;
+	uint16_t low = 0;
+	uint32_t bits = 0;
 
-	memcpy(&bits, x, sizeof bits);
-	return _mm512_castsi512_ps(_mm512_set1_epi32(bits));
+	if (bytes > 1)
+		memcpy(&low, x, sizeof low);
+	bits = bytes > 1 ? low : 0;
+	if (bytes & 1)
+		bits |= (uint32_t)(uint8_t)x[bytes - 1] << 8 * (bytes - 1);
+	return _mm512_castsi512_ps(_mm512_set1_epi32((int32_t)bits));
 }
 
 INLINE __m512 multiply(const enum hl_type type, __m512 sum, __m512 x, __m512 w)
 {
+	if (type == HL_U8)
+		return _mm512_castsi512_ps(
+		    _mm512_dpbusd_epi32(_mm512_castps_si512(sum), _mm512_castps_si512(x), _mm512_castps_si512(w)));
 	if (type == HL_BF16)
 		return _mm512_dpbf16_ps(sum, (__m512bh)x, (__m512bh)w);
 	return _mm512_fmadd_ps(x, w, sum);
 }
 
 /* Adds one unit of input channels, at x plus each place's distance. */
-INLINE void add_unit(const enum hl_type type, const int places, const int blocks, const bool odd, const char *x,
+INLINE void add_unit(const enum hl_type type, const int places, const int blocks, const int odd, const char *x,
                      const int64_t *place, const char *w, sums sum)
 {
 	__m512 weight[HL_TILE_BLOCKS];
@@ -40,7 +48,7 @@ INLINE void add_unit(const enum hl_type type, const int places, const int blocks
 		weight[j] = _mm512_loadu_ps(w + j * 64);
 #pragma GCC unroll 12
 	for (int m = 0; m < places; m++) {
-		__m512 value = odd ? broadcast_odd(x + place[m]) : broadcast(x + place[m]);
+		__m512 value = odd ? broadcast_odd(x + place[m], odd) : broadcast(x + place[m]);
 #pragma GCC unroll 4
 		for (int j = 0; j < blocks; j++)
 			sum[m][j] = multiply(type, sum[m][j], value, weight[j]);
@@ -48,14 +56,45 @@ INLINE void add_unit(const enum hl_type type, const int places, const int blocks
 }
 
 INLINE void add_tap(const enum hl_type type, const int places, const int blocks, const char *x, const int64_t *place,
-                    const char *w, int64_t run, bool odd, sums sum)
+                    const char *w, int64_t run, int odd, sums sum)
 {
 	const char *end = x + run;
 
 	for (; x < end; x += 4, w += blocks * 64)
-		add_unit(type, places, blocks, false, x, place, w, sum);
+		add_unit(type, places, blocks, 0, x, place, w, sum);
 	if (type == HL_BF16 && odd)
-		add_unit(type, places, blocks, true, x, place, w, sum);
+		add_unit(type, places, blocks, 2, x, place, w, sum);
+	if (type == HL_U8 && odd)
+		add_unit(type, places, blocks, odd, x, place, w, sum);
+}
+
+/* The same of bytes. */
+INLINE void finish_bytes(const int blocks, const struct hl_tile *t, const __m512 *sum, char *out)
+{
+	const __m512 low = _mm512_set1_ps(t->low), high = _mm512_set1_ps(t->high);
+	const __m512i zero = _mm512_set1_epi32(t->zero);
+
+#pragma GCC unroll 4
+	for (int j = 0; j < blocks; j++) {
+		__mmask16 mask = j + 1 < blocks ? (__mmask16)0xffff : t->mask;
+		__m512 value = _mm512_cvtepi32_ps(_mm512_castps_si512(sum[j]));
+		value = _mm512_fmadd_ps(value, _mm512_loadu_ps(t->scale + j * HL_TILE_LANES),
+		                        _mm512_loadu_ps(t->bias + j * HL_TILE_LANES));
+		if (t->adds) {
+			__m128i other = _mm_maskz_loadu_epi8(mask, out + t->add + j * HL_TILE_LANES);
+			value = _mm512_fmadd_ps(_mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(other)),
+			                        _mm512_set1_ps(t->add_scale), value);
+		}
+		if (t->end == HL_TILE_LEAKY)
+			value = hl_lanes_rectify(value, t->end, _mm512_set1_ps(t->slope));
+		/* Of NaN the second is taken. */
+		value = _mm512_min_ps(_mm512_max_ps(value, low), high);
+		__m512i whole = _mm512_add_epi32(_mm512_cvtps_epi32(value), zero);
+		if (j + 1 < blocks)
+			_mm_storeu_si128((__m128i *)(void *)(out + j * HL_TILE_LANES), _mm512_cvtepi32_epi8(whole));
+		else
+			_mm512_mask_cvtepi32_storeu_epi8(out + j * HL_TILE_LANES, mask, whole);
+	}
 }
 
 /* The sums of one place become its output channels. */
@@ -63,6 +102,10 @@ INLINE void finish(const enum hl_type type, const int blocks, const struct hl_ti
 {
 	const int bytes = HL_TILE_LANES * (type == HL_BF16 ? 2 : 4);
 
+	if (type == HL_U8) {
+		finish_bytes(blocks, t, sum, out);
+		return;
+	}
 #pragma GCC unroll 4
 	for (int j = 0; j < blocks; j++) {
 		__mmask16 mask = j + 1 < blocks ? (__mmask16)0xffff : t->mask;
@@ -80,7 +123,8 @@ INLINE void tile(const enum hl_type type, const bool even, const int places, con
 	const struct hl_tap *const taps = t->tap, *const end = taps + t->taps;
 	const char *const weights = t->weights;
 	const int64_t in_step = t->in_step, tap_bytes = t->tap_bytes, run = t->run;
-	const bool odd = t->odd, first = t->first, last = t->last;
+	const bool first = t->first, last = t->last;
+	const int odd = t->odd;
 	const int64_t out_step = t->out_step;
 	uintptr_t in = t->in;
 	int64_t place[HL_TILE_PLACES];
@@ -155,9 +199,10 @@ INLINE void tile(const enum hl_type type, const bool even, const int places, con
 
 EVERY(F32)
 EVERY(BF16)
+EVERY(U8)
 
-static hl_tile_run *const tiles[2][HL_TILE_BLOCKS][HL_TILE_PLACES][2] = {
-    [HL_F32] = TABLE(F32), [HL_BF16] = TABLE(BF16)};
+static hl_tile_run *const tiles[3][HL_TILE_BLOCKS][HL_TILE_PLACES][2] = {
+    [HL_F32] = TABLE(F32), [HL_BF16] = TABLE(BF16), [HL_U8] = TABLE(U8)};
 
 hl_tile_run *hl_tile_find(enum hl_type type, bool even, int places, int blocks)
 {

@@ -1,6 +1,6 @@
 /* The ops' own forward and backward, as a back end: takes every node, and is what the others are measured against. */
+#include "nn/backends/reference.h"
 #include "base/memory.h"
-#include "nn/backend.h"
 
 struct reference {
 	struct hl_primitive primitive;
@@ -30,6 +30,8 @@ static void destroy(struct hl_primitive *primitive)
 static enum hilum_status compile(const struct hl_compile *request, struct hl_primitive **out, struct hilum_error *error)
 {
 	struct reference *reference;
+	if (request->type == HL_U8)
+		return hl_reference_bytes(request, out, error);
 	if (request->links > 0)
 		return hl_fail(error, HILUM_ERROR_UNSUPPORTED, "reference: no nodes as one");
 	if (request->type == HL_BF16)
@@ -50,4 +52,4 @@ static enum hilum_status compile(const struct hl_compile *request, struct hl_pri
 	return HILUM_OK;
 }
 
-const struct hl_backend hl_backend_reference = {.name = "reference", .compile = compile};
+const struct hl_backend hl_backend_reference = {.name = "reference", .bytes = true, .compile = compile};

@@ -1,6 +1,8 @@
-/* bf16 nodes on float32 primitives. The float32 copies live in the call's scratch, behind the inner primitive's own. */
+/* Nodes of bf16 or bytes on float32 primitives. The float32 copies live in the call's scratch, behind the inner
+ * primitive's own. */
 #include "base/memory.h"
 #include "nn/backend.h"
+#include <string.h>
 
 #define ALIGNMENT ((size_t)64)
 
@@ -14,6 +16,7 @@ struct widened {
 	struct hl_primitive *inner;
 	struct places forward, backward;
 	bool keeps_input, keeps_output;
+	struct hl_quant quant_in[HL_INPUTS_MAX], quant_out; /* of bytes */
 };
 
 /* Reserves room for a tensor's float32 copy behind *bytes; false when the sum overflows. */
@@ -67,6 +70,15 @@ static void narrow(const struct hl_tensor *from, const struct hl_tensor *to)
 	hl_convert(from->data, HL_F32, to->data, to->type, hl_shape_count(to->shape));
 }
 
+static void widen_input(const struct widened *widened, const struct hl_call *call, int i, const struct hl_tensor *to)
+{
+	const struct hl_tensor *from = call->in[i];
+	if (from->type == HL_U8)
+		hl_dequantise(from->data, widened->quant_in[i], to->data, hl_shape_count(from->shape));
+	else
+		widen(from, to);
+}
+
 static void forward(struct hl_primitive *primitive, const struct hl_call *call)
 {
 	struct widened *widened = (struct widened *)primitive;
@@ -74,12 +86,15 @@ static void forward(struct hl_primitive *primitive, const struct hl_call *call)
 	struct hl_tensor in[HL_INPUTS_MAX], out = twin(call, widened->forward.out, call->out);
 	for (int i = 0; i < call->shapes->inputs; i++) {
 		in[i] = twin(call, widened->forward.in[i], call->in[i]);
-		widen(call->in[i], &in[i]);
+		widen_input(widened, call, i, &in[i]);
 		inner.in[i] = &in[i];
 	}
 	inner.out = &out;
 	widened->inner->forward(widened->inner, &inner);
-	narrow(&out, call->out);
+	if (call->out->type == HL_U8)
+		hl_quantise(out.data, widened->quant_out, call->out->data, hl_shape_count(out.shape));
+	else
+		narrow(&out, call->out);
 }
 
 static void backward(struct hl_primitive *primitive, const struct hl_call *call)
@@ -141,6 +156,8 @@ enum hilum_status hl_widen(const struct hl_compile *request, const struct hl_bac
 		goto out;
 	widened->keeps_input = request->op->keeps_input;
 	widened->keeps_output = request->op->keeps_output;
+	memcpy(widened->quant_in, request->quant_in, sizeof(widened->quant_in));
+	widened->quant_out = request->quant_out;
 	widened->primitive = (struct hl_primitive){
 	    .backend = widened->inner->backend,
 	    .saved = widened->inner->saved,
