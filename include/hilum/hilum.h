@@ -278,7 +278,8 @@ struct hilum_prediction {
 	double probabilities[HILUM_CLASSES_MAX];
 };
 
-/* One picture from a file, through the recipe stored in the model. */
+/* One case from a file, a folder with a series or an archive, through the recipe stored in the model: what
+ * hilum_predict_case says of it by default. */
 HILUM_API enum hilum_status hilum_predict_file(struct hilum_session *session, const char *path,
                                                struct hilum_prediction *out, struct hilum_error *error);
 
@@ -288,6 +289,27 @@ enum hilum_pixel { HILUM_PIXEL_U8, HILUM_PIXEL_U16, HILUM_PIXEL_I16_HU, HILUM_PI
 HILUM_API enum hilum_status hilum_predict_pixels(struct hilum_session *session, const void *pixels,
                                                  enum hilum_pixel type, int32_t width, int32_t height, int32_t channels,
                                                  struct hilum_prediction *out, struct hilum_error *error);
+
+/* A slice of a case, as a network for slices answers it. */
+struct hilum_slice {
+	int32_t slice;      /* from 1 */
+	double z;           /* mm: where the slice's middle lies in the patient, towards the head; from the first slice on
+	                       where only distances are known; NaN: not known */
+	double probability; /* of the network itself; binary: of the positive class, otherwise of the case's class */
+};
+struct hilum_profile {
+	int32_t count; /* 0: the case was looked at as a whole */
+	struct hilum_slice *slices;
+};
+HILUM_API void hilum_profile_free(struct hilum_profile *profile);
+
+/* One case: a file, a folder with a series or an archive (count 1), or the slices of a stack in order. A network for
+ * volumes looks at it as a whole. A network for slices looks at every slice, of a chest at those that show lung, and
+ * aggregate (enum hilum_aggregate; auto is the mean) makes one answer of theirs, which is calibrated then. profile may
+ * be NULL; hilum_profile_free. */
+HILUM_API enum hilum_status hilum_predict_case(struct hilum_session *session, const char *const *paths, int32_t count,
+                                               int aggregate, struct hilum_prediction *out,
+                                               struct hilum_profile **profile, struct hilum_error *error);
 
 /* ---- evaluation ----------------------------------------------------------------------------------------------- */
 

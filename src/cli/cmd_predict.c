@@ -3,18 +3,32 @@
 #include <string.h>
 
 struct own {
-	bool json;
+	bool json, stack;
 	int64_t threads;
-	int precision;
+	int precision, aggregate;
 };
 
 static const char *const precisions[] = {"fp32", "bf16", "int8", NULL};
+
+/* In the order of enum hilum_aggregate. */
+static const char *const aggregates[] = {"auto", "mean", "max", "noisy-or", NULL};
 
 static const struct hilum_option own_table[] = {
     {.name = "json",
      .kind = HILUM_OPTION_FLAG,
      .offset = offsetof(struct own, json),
-     .help = "print one JSON object a line: path, class, probability, probability_raw, zone, probabilities"},
+     .help = "print one JSON object a line: path, class, probability, probability_raw, zone, probabilities; "
+             "slices, where a model for slices has looked at several"},
+    {.name = "stack",
+     .kind = HILUM_OPTION_FLAG,
+     .offset = offsetof(struct own, stack),
+     .help = "the files are the slices of one case, in order"},
+    {.name = "aggregate",
+     .kind = HILUM_OPTION_CHOICE,
+     .offset = offsetof(struct own, aggregate),
+     .choices = aggregates,
+     .initial = "auto",
+     .help = "how a model for slices makes one answer of a case's slices; auto: the mean"},
     {.name = "threads",
      .kind = HILUM_OPTION_INT,
      .offset = offsetof(struct own, threads),
@@ -69,7 +83,23 @@ static void print_json_text(const char *text)
 static const char *const zones[] = {
     [HILUM_ZONE_LOW] = "low", [HILUM_ZONE_UNCERTAIN] = "uncertain", [HILUM_ZONE_HIGH] = "high"};
 
-static void print_json(const struct hilum_model *model, const char *path, const struct hilum_prediction *prediction)
+static void print_json_slices(const struct hilum_profile *profile)
+{
+	printf(", \"slices\": [");
+	for (int32_t i = 0; i < profile->count; i++) {
+		const struct hilum_slice *slice = &profile->slices[i];
+		printf("%s{\"slice\": %d, \"z\": ", i ? ", " : "", slice->slice);
+		if (slice->z == slice->z)
+			printf("%.3f", slice->z);
+		else
+			printf("null");
+		printf(", \"probability\": %.17g}", slice->probability);
+	}
+	putchar(']');
+}
+
+static void print_json(const struct hilum_model *model, const char *path, const struct hilum_prediction *prediction,
+                       const struct hilum_profile *profile)
 {
 	printf("{\"path\": ");
 	print_json_text(path);
@@ -85,7 +115,10 @@ static void print_json(const struct hilum_model *model, const char *path, const 
 		print_json_text(hilum_model_class_name(model, i));
 		printf(": %.17g", prediction->probabilities[i]);
 	}
-	printf("}, \"research_use_only\": true}\n");
+	putchar('}');
+	if (profile->count > 0)
+		print_json_slices(profile);
+	printf(", \"research_use_only\": true}\n");
 }
 
 static void print_json_error(const char *path, const struct hilum_error *error)
@@ -99,7 +132,8 @@ static void print_json_error(const char *path, const struct hilum_error *error)
 	printf("}, \"research_use_only\": true}\n");
 }
 
-static void print_text(const struct hilum_model *model, const char *path, const struct hilum_prediction *prediction)
+static void print_text(const struct hilum_model *model, const char *path, const struct hilum_prediction *prediction,
+                       const struct hilum_profile *profile)
 {
 	cli_put(path, stdout);
 	printf(": ");
@@ -112,33 +146,55 @@ static void print_text(const struct hilum_model *model, const char *path, const 
 	putchar(')');
 	if (prediction->zone != HILUM_ZONE_NONE)
 		printf(", zone: %s", zones[prediction->zone]);
+	if (profile->count > 0) {
+		int32_t most = 0;
+		for (int32_t i = 1; i < profile->count; i++)
+			if (profile->slices[i].probability > profile->slices[most].probability)
+				most = i;
+		printf(", %d slices, most in slice %d", profile->count, profile->slices[most].slice);
+		if (profile->slices[most].z == profile->slices[most].z)
+			printf(" at z = %.1f mm", profile->slices[most].z);
+		printf(" (%.4f)", profile->slices[most].probability);
+	}
 	putchar('\n');
 }
 
-static int predict_all(const struct verb *verb, const struct hilum_model *model, struct hilum_session *session,
-                       bool json, int count, char **paths)
+/* A case of count files; false where it could not be answered, which has been said. */
+static bool predict_one(const struct verb *verb, const struct hilum_model *model, struct hilum_session *session,
+                        const struct own *own, char **paths, int count)
 {
-	int code = EXIT_DONE, i = 0;
-	for (; i < count && !cli_stop; i++) {
-		struct hilum_prediction prediction;
-		struct hilum_error error;
-		if (hilum_predict_file(session, paths[i], &prediction, &error)) {
-			code = cli_fail(verb, &error);
-			if (json)
-				print_json_error(paths[i], &error);
-		} else if (json) {
-			print_json(model, paths[i], &prediction);
-		} else {
-			print_text(model, paths[i], &prediction);
-		}
+	struct hilum_prediction prediction;
+	struct hilum_profile *profile;
+	struct hilum_error error;
+	if (hilum_predict_case(session, (const char *const *)paths, count, own->aggregate, &prediction, &profile,
+	                       &error)) {
+		cli_fail(verb, &error);
+		if (own->json)
+			print_json_error(paths[0], &error);
+		return false;
 	}
+	if (own->json)
+		print_json(model, paths[0], &prediction, profile);
+	else
+		print_text(model, paths[0], &prediction, profile);
+	hilum_profile_free(profile);
+	return true;
+}
+
+static int predict_all(const struct verb *verb, const struct hilum_model *model, struct hilum_session *session,
+                       const struct own *own, int count, char **paths)
+{
+	bool sound = true;
+	int i = 0, step = own->stack ? count : 1;
+	for (; i < count && !cli_stop; i += step)
+		sound = predict_one(verb, model, session, own, paths + i, step) && sound;
 	if (i < count) {
 		fprintf(stderr, "hilum %s: stopped after %d of %d\n", verb->name, i, count);
-		code = EXIT_FAILED;
+		sound = false;
 	}
-	if (!json)
+	if (!own->json)
 		fprintf(stderr, "For research only; not a medical device.\n");
-	return code == EXIT_DONE ? EXIT_DONE : EXIT_FAILED;
+	return sound ? EXIT_DONE : EXIT_FAILED;
 }
 
 static int run(const struct verb *verb, int argc, char **argv)
@@ -159,7 +215,7 @@ static int run(const struct verb *verb, int argc, char **argv)
 	if (hilum_session_open(model, &options, &session, &error)) {
 		code = cli_fail(verb, &error);
 	} else {
-		code = predict_all(verb, model, session, own.json, arguments - 1, argv + 1);
+		code = predict_all(verb, model, session, &own, arguments - 1, argv + 1);
 		hilum_session_close(session);
 	}
 	hilum_model_close(model);
@@ -169,13 +225,18 @@ static int run(const struct verb *verb, int argc, char **argv)
 const struct verb verb_predict = {
     .name = "predict",
     .arguments = "MODEL SCAN...",
-    .summary = "predict one picture or many",
+    .summary = "predict pictures, volumes and stacks",
     .description =
-        "Prints, for every SCAN, the class and the probability of every class. A file that cannot be read is "
+        "Prints, for every SCAN (a picture, a volume, a folder with a series, an archive), the class and the "
+        "probability of every class. A model for slices looks at every slice of a volume, of a chest at those that "
+        "show lung, and one answer is made of theirs (--aggregate); --json tells the slices with their place in "
+        "millimetres and the network's own probability. A file that cannot be read is "
         "named with the reason on standard error (and with --json as a line with \"error\"), and the rest "
         "go on; the exit status is then 1, and so it is after Ctrl-C, which lets the picture at hand be "
         "finished.",
-    .examples = "hilum predict runs/a slice.png\nhilum predict runs/a slices/*.jpg --json",
+    .examples = "hilum predict runs/a slice.png\nhilum predict runs/a slices/*.jpg --json\nhilum predict runs/a "
+                "series/ --json\n"
+                "hilum predict runs/a --stack s1.png s2.png s3.png",
     .own = own_table,
     .least = 2,
     .most = -1,

@@ -57,9 +57,10 @@ static enum hilum_status take_cases(struct hl_loader *loader, struct hilum_error
 	loader->count = count;
 	loader->cases = hl_alloc(count, sizeof(*loader->cases));
 	loader->slot = hl_alloc(count, sizeof(*loader->slot));
+	loader->slices = hl_alloc(count, sizeof(*loader->slices));
 	if (weights)
 		loader->running = hl_alloc(count, sizeof(*loader->running));
-	if (!loader->cases || !loader->slot || (weights && !loader->running))
+	if (!loader->cases || !loader->slot || !loader->slices || (weights && !loader->running))
 		return hl_fail_memory(error, count * sizeof(*loader->cases), "the loader");
 	for (size_t i = 0; i < count; i++) {
 		loader->cases[i] = options->cases[i];
@@ -170,6 +171,7 @@ void hl_loader_destroy(struct hl_loader *loader)
 	hl_free(loader->kept_state);
 	hl_free(loader->cases);
 	hl_free(loader->slot);
+	hl_free(loader->slices);
 	hl_free(loader->running);
 	hl_free(loader->order);
 	hl_free(loader->threads);
@@ -304,6 +306,11 @@ enum hilum_status hl_loader_statistics(struct hl_loader *loader, double mean[3],
 size_t hl_loader_narrow(const struct hl_loader *loader)
 {
 	return loader->narrow;
+}
+
+int32_t hl_loader_slices(const struct hl_loader *loader, size_t position)
+{
+	return loader->slices[loader->slot[position]];
 }
 
 void hl_loader_warn_narrow(size_t narrow, size_t count)

@@ -47,6 +47,8 @@ enum hilum_status hl_loader_statistics(struct hl_loader *loader, double mean[3],
                                        struct hilum_error *error);
 /* Of the readable cases that preloading met, those of hl_volume_is_narrow; and the warning for a sum of them. */
 size_t hl_loader_narrow(const struct hl_loader *loader);
+/* Of the position-th readable case that preloading met: the slices that its file held. */
+int32_t hl_loader_slices(const struct hl_loader *loader, size_t position);
 void hl_loader_warn_narrow(size_t narrow, size_t count);
 size_t hl_loader_count(const struct hl_loader *loader);  /* readable cases */
 int64_t hl_loader_steps(const struct hl_loader *loader); /* batches an epoch */

@@ -89,6 +89,8 @@ static void visit(struct hl_loader *loader, struct worker *worker, size_t positi
 	worker->met = loader->job == JOB_PRELOAD ? &met : NULL;
 	pthread_mutex_unlock(&loader->mutex);
 	enum hilum_status status = fetch(loader, worker, position, &picture, &error);
+	if (!status && worker->met)
+		loader->slices[loader->slot[position]] = met.slices;
 	if (!status && statistics)
 		add_statistics(loader, picture, sum, squares);
 	worker->met = NULL;

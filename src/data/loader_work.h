@@ -38,6 +38,7 @@ struct hl_loader {
 	struct hl_loader_options options;
 	uint32_t *cases; /* those left, in order */
 	uint32_t *slot;  /* of each: its place in kept */
+	int32_t *slices; /* by slot: how many the file held, once preloading has met it */
 	double *running; /* sums of weights up to and including each; NULL: none */
 	size_t count;
 

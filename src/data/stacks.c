@@ -127,7 +127,7 @@ enum hilum_status hl_stacks_make(struct hl_collect *collect, const char *path, e
 		collect->slice_total = collect->count;
 	if (!status)
 		status = sort_rows(collect, rows, error);
-	for (size_t first = 0, length; first < collect->count && !status; first += length) {
+	for (size_t first = 0, length = 0; first < collect->count && !status; first += length) {
 		status = measure(rows, first, collect->count, &length, error);
 		if (!status)
 			status = note_stack(collect, rows, first, length, error);

@@ -1,8 +1,8 @@
 #include "eval/aggregate.h"
 
 #include "base/memory.h"
+#include "infer/combine.h"
 
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -14,33 +14,6 @@ static int by_group(const void *a, const void *b, void *context)
 	size_t x = *(const size_t *)a, y = *(const size_t *)b;
 	int order = strcmp(group[x], group[y]);
 	return order ? order : (x > y) - (x < y);
-}
-
-static double combine(enum hilum_aggregate how, const double *probability, const size_t *cases, size_t count)
-{
-	double sum = 0, most = 0, spared = 0;
-	for (size_t i = 0; i < count; i++) {
-		double p = probability[cases[i]];
-		sum += p;
-		most = fmax(most, p);
-		spared += log1p(-p); /* minus infinity where a case is certain */
-	}
-	double mean = fmin(sum / (double)count, 1);
-	return how == HILUM_AGGREGATE_MAX ? most : how == HILUM_AGGREGATE_NOISY_OR ? -expm1(spared) : mean;
-}
-
-static void mean_row(const struct hl_table *table, const size_t *cases, size_t count, double *out)
-{
-	size_t classes = (size_t)table->classes;
-	double sum = 0;
-	memset(out, 0, classes * sizeof(*out));
-	for (size_t i = 0; i < count; i++)
-		for (size_t c = 0; c < classes; c++)
-			out[c] += table->probability[cases[i] * classes + c];
-	for (size_t c = 0; c < classes; c++)
-		sum += out[c];
-	for (size_t c = 0; c < classes; c++)
-		out[c] /= sum;
 }
 
 static enum hilum_status label_group(const struct hl_table *table, const size_t *cases, size_t count, int32_t *out,
@@ -71,9 +44,10 @@ static enum hilum_status fill(const struct hl_table *table, enum hilum_aggregate
 			return status;
 		out->id[groups] = table->group[sorted[i]];
 		if (width == 1)
-			out->probability[groups] = combine(how, table->probability, sorted + i, end - i);
+			out->probability[groups] = hl_combine(how, table->probability, 1, sorted + i, end - i);
 		else
-			mean_row(table, sorted + i, end - i, out->probability + groups * width);
+			hl_combine_rows(table->probability, width, sorted + i, end - i,
+			                out->probability + groups * width);
 	}
 	out->table = *table;
 	out->table.n = groups;

@@ -5,9 +5,11 @@
 #include "base/memory.h"
 #include "data/loader.h"
 #include "infer/precision.h"
+#include "infer/profile.h"
 #include "model/calibration.h"
 #include "nn/loss.h"
 #include "nn/plan.h"
+#include "scan/load.h"
 
 #include <math.h>
 #include <string.h>
@@ -71,8 +73,7 @@ static size_t cases_at_once(const struct hl_recipe *recipe, int64_t batch, int64
 	return (batches ? batches : 1) * (size_t)batch;
 }
 
-/* Left and right exchanged, in rows of width pixels. */
-static void mirror(float *images, size_t rows, size_t width, size_t channels)
+void hl_mirror(float *images, size_t rows, size_t width, size_t channels)
 {
 	for (size_t r = 0; r < rows; r++, images += width * channels)
 		for (size_t x = 0; x < width / 2; x++)
@@ -93,7 +94,7 @@ static enum hilum_status answer_mirrored(struct hl_plan *plan, struct hl_shape s
 	double *other = hl_alloc(values, sizeof(*other));
 	if (!other)
 		return hl_fail_memory(error, values * sizeof(*other), "probabilities");
-	mirror(batch->images, (size_t)(batch->count * shape.d * shape.h), (size_t)shape.w, (size_t)shape.c);
+	hl_mirror(batch->images, (size_t)(batch->count * shape.d * shape.h), (size_t)shape.w, (size_t)shape.c);
 	const float *logits = hl_plan_forward(plan, batch->images, false, 0, 0);
 	enum hilum_status status = hl_check_logits(logits, batch->count * outputs, error);
 	if (!status)
@@ -140,6 +141,45 @@ static enum hilum_status run(struct hl_loader *loader, struct hl_plan *plan, con
 	return status;
 }
 
+/* A volume that a network for slices answers: all of its slices instead of the middle one. */
+static enum hilum_status answer_volume(const struct hl_profiler *profiler, const char *file, double *probability,
+                                       struct hilum_error *error)
+{
+	struct hl_volume volume = {0};
+	struct hl_profile profile = {0};
+	enum hilum_status status = hl_load(file, NULL, &volume, NULL, error);
+	if (status)
+		return status;
+	status = hl_profile_volume(profiler, &volume, &profile, error);
+	if (!status)
+		hl_profile_combine(&profile, profiler->classes, HILUM_AGGREGATE_AUTO, probability);
+	hl_profile_free(&profile);
+	hl_volume_free(&volume);
+	return status ? hl_prefix(error, status, "%s", file) : HILUM_OK;
+}
+
+/* Those of the loader's cases that are volumes; the loader's were answered from position before on. */
+static enum hilum_status answer_volumes(const struct hl_loader_options *loading, const struct hl_loader *loader,
+                                        struct hl_plan *plan, const struct hl_shape *mirrored, const volatile int *stop,
+                                        size_t before, struct hl_predictions *out, struct hilum_error *error)
+{
+	const struct hl_profiler profiler = {.recipe = loading->recipe,
+	                                     .plan = plan,
+	                                     .batch = loading->batch,
+	                                     .classes = out->classes,
+	                                     .threads = loading->threads,
+	                                     .mirror = mirrored != NULL,
+	                                     .stop = stop};
+	enum hilum_status status = HILUM_OK;
+	for (size_t i = before; i < out->count && !status; i++) {
+		const struct hl_case *item = &loading->dataset->cases[out->index[i]];
+		if (item->slice_count == 0 && hl_loader_slices(loader, i - before) > 1)
+			status =
+			    answer_volume(&profiler, item->file, out->probability + i * (size_t)out->classes, error);
+	}
+	return status;
+}
+
 /* The cases that loading names. That none of them can be read is no failure while there are others. */
 static enum hilum_status predict_some(const struct hl_loader_options *loading, struct hl_plan *plan,
                                       const struct hl_shape *mirrored, const volatile int *stop, struct unread *unread,
@@ -153,7 +193,10 @@ static enum hilum_status predict_some(const struct hl_loader_options *loading, s
 	status = hl_loader_preload(loader, count_unreadable, unread, stop, error);
 	if (!status) {
 		out->narrow += hl_loader_narrow(loader);
+		size_t answered = out->count;
 		status = run(loader, plan, mirrored, stop, out, error);
+		if (!status && loading->recipe->dims != HL_DIMS_3)
+			status = answer_volumes(loading, loader, plan, mirrored, stop, answered, out, error);
 	} else if (unread->count - before == loading->count)
 		status = HILUM_OK;
 	hl_loader_destroy(loader);

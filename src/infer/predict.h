@@ -11,6 +11,9 @@ enum hilum_status hl_model_recipe(const struct hilum_model *model, struct hl_rec
 /* HILUM_ERROR_DATA unless all are finite: weights that overflow must not pass for a finding or its absence. */
 enum hilum_status hl_check_logits(const float *logits, int64_t count, struct hilum_error *error);
 
+/* Left and right exchanged, in rows of width pixels. */
+void hl_mirror(float *images, size_t rows, size_t width, size_t channels);
+
 struct hl_predict_options {
 	int64_t batch;   /* 0: 1, which gives the bits of a session of one */
 	int32_t threads; /* 0: hl_cpu_count() */
@@ -31,7 +34,8 @@ struct hl_predictions {
 	size_t unreadable;   /* each was logged as a warning, by path with the reason */
 };
 
-/* The whole batch is computed at one fixed size, the last one filled up with zeros: a case's probability does not
+/* A volume that a network for slices answers is what hl_profile_volume says of it, its slices made one by their mean.
+ * The whole batch is computed at one fixed size, the last one filled up with zeros: a case's probability does not
  * depend on the cases beside it. HILUM_ERROR_DATA when no case can be read. */
 enum hilum_status hl_predict(const struct hilum_model *model, const struct hl_dataset *dataset, const uint32_t *cases,
                              size_t count, const struct hl_predict_options *options, struct hl_predictions *out,

@@ -4,9 +4,11 @@
 #include "base/file.h"
 #include "base/memory.h"
 #include "infer/precision.h"
+#include "infer/profile.h"
 #include "model/calibration.h"
 #include "nn/loss.h"
 #include "nn/plan.h"
+#include "scan/load.h"
 
 #include <string.h>
 
@@ -20,6 +22,8 @@ struct hilum_session {
 	uint8_t *image; /* of the recipe */
 	float *input;   /* a whole batch; only its first sample is ever other than zero */
 	size_t input_bytes;
+	int64_t batch;
+	int32_t threads;
 };
 
 enum hilum_status hilum_model_open(const char *path, struct hilum_model **out, struct hilum_error *error)
@@ -98,6 +102,8 @@ enum hilum_status hilum_session_open(const struct hilum_model *model, const stru
 	const struct hl_plan_options planning = {.batch = options->batch ? options->batch : 1,
 	                                         .threads = (int32_t)options->threads};
 	session->model = model;
+	session->batch = planning.batch;
+	session->threads = planning.threads;
 	enum hilum_status status = prepare(session, &planning, options->precision, error);
 	if (status)
 		hilum_session_close(session);
@@ -106,18 +112,11 @@ enum hilum_status hilum_session_open(const struct hilum_model *model, const stru
 	return status;
 }
 
-/* From the session's 8-bit image. Weights that overflow must not pass for a negative finding. */
-static enum hilum_status predict(struct hilum_session *session, struct hilum_prediction *out, struct hilum_error *error)
+/* What the network's own probabilities say, once they are calibrated. */
+static void conclude(const struct hilum_session *session, const double *raw, struct hilum_prediction *out)
 {
-	int32_t classes = session->model->class_count, outputs = (int32_t)hl_plan_outputs(session->plan), best = 0;
+	int32_t classes = session->model->class_count, best = 0;
 	struct hilum_prediction result = {.count = classes};
-	hl_recipe_normalise(&session->recipe, session->image, session->input);
-	const float *logits = hl_plan_forward(session->plan, session->input, false, 0, 0);
-	enum hilum_status status = hl_check_logits(logits, outputs, error);
-	if (status)
-		return status;
-	double raw[HILUM_CLASSES_MAX];
-	hl_probabilities(logits, 1, outputs, raw);
 	memcpy(result.probabilities, raw, (size_t)classes * sizeof(*raw));
 	hl_calibration_apply(&session->calibration, classes, result.probabilities);
 	for (int32_t c = 1; c < classes; c++)
@@ -130,18 +129,130 @@ static enum hilum_status predict(struct hilum_session *session, struct hilum_pre
 	result.probability_raw = raw[classes == 2 ? 1 : best];
 	result.zone = hl_calibration_zone(&session->calibration, raw[1]);
 	*out = result;
+}
+
+/* From the session's 8-bit image. Weights that overflow must not pass for a negative finding. */
+static enum hilum_status predict(struct hilum_session *session, struct hilum_prediction *out, struct hilum_error *error)
+{
+	double raw[HILUM_CLASSES_MAX];
+	int32_t outputs = (int32_t)hl_plan_outputs(session->plan);
+	hl_recipe_normalise(&session->recipe, session->image, session->input);
+	const float *logits = hl_plan_forward(session->plan, session->input, false, 0, 0);
+	enum hilum_status status = hl_check_logits(logits, outputs, error);
+	if (status)
+		return status;
+	hl_probabilities(logits, 1, outputs, raw);
+	conclude(session, raw, out);
 	return HILUM_OK;
 }
 
 enum hilum_status hilum_predict_file(struct hilum_session *session, const char *path, struct hilum_prediction *out,
                                      struct hilum_error *error)
 {
-	enum hilum_status status = hl_recipe_open(&session->recipe, path, session->image, NULL, error);
+	return hilum_predict_case(session, &path, 1, HILUM_AGGREGATE_AUTO, out, NULL, error);
+}
+
+/* ---- cases of several slices ---- */
+
+void hilum_profile_free(struct hilum_profile *profile)
+{
+	if (!profile)
+		return;
+	hl_free(profile->slices);
+	hl_free(profile);
+}
+
+/* As the public type has it; of more than two classes the probability of the one that the case is given to. */
+static enum hilum_status publish(const struct hl_profile *profile, int32_t classes, int32_t class_index,
+                                 struct hilum_profile **out, struct hilum_error *error)
+{
+	struct hilum_profile *made = hl_alloc(1, sizeof(*made));
+	size_t which = (size_t)(classes == 2 ? 1 : class_index), count = (size_t)profile->count;
+	if (made)
+		made->slices = hl_alloc(count ? count : 1, sizeof(*made->slices));
+	if (!made || !made->slices) {
+		hilum_profile_free(made);
+		return hl_fail_memory(error, count * sizeof(*made->slices), "the slices");
+	}
+	made->count = profile->count;
+	for (size_t i = 0; i < count; i++)
+		made->slices[i] =
+		    (struct hilum_slice){.slice = profile->slice[i] + 1,
+		                         .z = profile->z[i],
+		                         .probability = profile->probability[i * (size_t)classes + which]};
+	*out = made;
+	return HILUM_OK;
+}
+
+/* One look at the case as a whole, or slice by slice. */
+static enum hilum_status look(struct hilum_session *session, const struct hl_volume *volume, char *const *files,
+                              int32_t count, int aggregate, struct hilum_prediction *out, struct hl_profile *profile,
+                              struct hilum_error *error)
+{
+	const struct hl_recipe *recipe = &session->recipe;
+	const struct hl_profiler profiler = {.recipe = recipe,
+	                                     .plan = session->plan,
+	                                     .batch = session->batch,
+	                                     .classes = session->model->class_count,
+	                                     .threads = session->threads};
+	double raw[HILUM_CLASSES_MAX];
+	enum hilum_status status;
+	if (recipe->dims != HL_DIMS_3 && count > 1) {
+		status = volume ? hl_profile_volume(&profiler, volume, profile, error)
+		                : hl_profile_stack(&profiler, files, count, profile, error);
+		if (status)
+			return status;
+		hl_profile_combine(profile, profiler.classes, (enum hilum_aggregate)aggregate, raw);
+		conclude(session, raw, out);
+		return HILUM_OK;
+	}
+	status = volume ? hl_recipe_apply(recipe, volume, session->image, error)
+	                : hl_recipe_open_stack(recipe, files, count, 0, session->image, NULL, error);
+	return status ? status : predict(session, out, error);
+}
+
+enum hilum_status hilum_predict_case(struct hilum_session *session, const char *const *paths, int32_t count,
+                                     int aggregate, struct hilum_prediction *out, struct hilum_profile **profile,
+                                     struct hilum_error *error)
+{
+	int32_t classes = session->model->class_count;
+	struct hl_volume volume = {0};
+	struct hl_profile slices = {0};
+	struct hilum_profile *published = NULL;
+	struct hilum_prediction result;
+	enum hilum_status status;
+	if (count < 1)
+		return hl_fail(error, HILUM_ERROR_ARGUMENT, "a case of %d files", count);
+	if (aggregate < HILUM_AGGREGATE_AUTO || aggregate > HILUM_AGGREGATE_NOISY_OR)
+		return hl_fail(error, HILUM_ERROR_ARGUMENT, "aggregate: %d is no way to make one of several",
+		               aggregate);
+	if (classes != 2 && (aggregate == HILUM_AGGREGATE_MAX || aggregate == HILUM_AGGREGATE_NOISY_OR))
+		return hl_fail(error, HILUM_ERROR_UNSUPPORTED, "aggregate: with %d classes there is only the mean",
+		               classes);
+	if (count == 1) {
+		status = hl_load(paths[0], NULL, &volume, NULL, error);
+		if (!status) {
+			status = look(session, &volume, NULL, volume.depth, aggregate, &result, &slices, error);
+			if (status)
+				hl_prefix(error, status, "%s", paths[0]);
+		}
+	} else {
+		status =
+		    look(session, NULL, (char *const *)(uintptr_t)paths, count, aggregate, &result, &slices, error);
+	}
+	if (!status && profile)
+		status = publish(&slices, classes, result.class_index, &published, error);
+	hl_volume_free(&volume);
+	hl_profile_free(&slices);
 	if (status)
 		return status;
-	status = predict(session, out, error);
-	return status ? hl_prefix(error, status, "%s", path) : HILUM_OK;
+	*out = result;
+	if (profile)
+		*profile = published;
+	return HILUM_OK;
 }
+
+/* ---- pictures in memory ---- */
 
 static enum hilum_status wrap(const void *pixels, enum hilum_pixel type, int32_t width, int32_t height,
                               int32_t channels, struct hl_volume *out, struct hilum_error *error)

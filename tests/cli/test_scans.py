@@ -1,14 +1,17 @@
 """Whole scans on the command line: the same scan in every form gives the same volume and the same prediction."""
+import csv
 import json
 import os
 import random
+import signal
 import struct
+import subprocess
 import tarfile
 import time
 import unittest
 import zipfile
 
-from common import SMALL, Phantoms, run, run_json
+from common import HILUM, SMALL, Phantoms, run, run_json
 
 ENCODINGS = "implicit big-endian deflated rle jpeg-lossless jpeg-ls jpeg-2000".split()
 
@@ -26,6 +29,13 @@ class Scans(Phantoms):
         cls.series = cls.draw("explicit")
         cls.nifti = cls.file("scan.nii")
         run("convert", cls.series, cls.nifti)
+        cls.volumes = cls.file("volumes")
+        run("phantom", cls.volumes, "--volume", "--format", "nifti", "--cases", "12", "--slices", "6", "--size", "48")
+        small = ["--size", "24", "--batch", "4", "--epochs", "1", "--seed", "3", "--split", "50/25/25"]
+        run("train", cls.volumes, *small, "--out", cls.file("run-3d"), "--dims", "3d", "--depth", "8", "--spacing", "2.5",
+            "--extent", "middle", "--arch", "seed3d filters=4,8 dense=4")
+        run("train", cls.volumes, *small, "--out", cls.file("run-2.5d"), "--dims", "2.5d", "--spacing", "4",
+            "--arch", "seed filters=4,8 dense=4")
 
     @classmethod
     def draw(cls, encoding, *extra):
@@ -58,15 +68,22 @@ class Scans(Phantoms):
             archive.add(self.file("a.zraw"), "y/a.zraw")
         yield "tar.gz", self.file("a.tar.gz")
 
+    def answer(self, model, *paths):
+        """One line for the case, without its path."""
+        answer = json.loads(run("predict", self.file(model), *paths, "--json").stdout)
+        del answer["path"]
+        return answer
+
     def test_same_scan_same_volume_same_answer(self):
-        expected = json.loads(run("predict", self.file("run"), self.series, "--json").stdout)
+        """To the last bit: of networks for slices the answer of every slice and its place too."""
+        expected = {model: self.answer(model, self.series) for model in ("run", "run-2.5d", "run-3d")}
         for name, path in self.forms():
             with self.subTest(form=name):
                 out = self.file("again.nii")
                 run("convert", path, out)
                 self.assertEqual(read(out), read(self.nifti))
-                answer = json.loads(run("predict", self.file("run"), path, "--json").stdout)
-                self.assertEqual(answer["probabilities"], expected["probabilities"])
+                for model, answer in expected.items():
+                    self.assertEqual(self.answer(model, path), answer)
 
     def test_sandbox_changes_nothing(self):
         out = self.file("off.nii")
@@ -123,16 +140,100 @@ class Scans(Phantoms):
         self.assertIn("broken.nii: NIfTI: cut off", run("convert", broken, self.file("y.mha"), expect=1).stderr)
         self.assertFalse(os.path.exists(self.file("y.mha")))
 
+    def test_profile(self):
+        """A network for slices looks at every slice that shows lung, and the case is what it makes of them."""
+        whole = self.answer("run", self.nifti)
+        self.assertEqual([slice["slice"] for slice in whole["slices"]], list(range(1, 13)))
+        heights = [slice["z"] for slice in whole["slices"]]
+        self.assertTrue(all(abs(b - a - 3) < 1e-3 for a, b in zip(heights, heights[1:])), heights)
+        each = [slice["probability"] for slice in whole["slices"]]
+        self.assertAlmostEqual(whole["probability_raw"], sum(each) / 12, places=12)
+        self.assertEqual(self.answer("run", self.nifti, "--aggregate", "max")["probability_raw"], max(each))
+        spared = 1.0
+        for probability in each:
+            spared *= 1 - probability
+        self.assertAlmostEqual(self.answer("run", self.nifti, "--aggregate", "noisy-or")["probability_raw"], 1 - spared)
+        self.assertIn("12 slices, most in slice", run("predict", self.file("run"), self.nifti).stdout)
+        # The single slices as pictures, and as a stack.
+        run("convert", self.nifti, self.file("pictures"), "--slices", "tiff")
+        pictures = sorted(os.path.join(self.file("pictures"), name) for name in os.listdir(self.file("pictures"))
+                          if name.endswith(".tif"))
+        lines = run("predict", self.file("run"), *pictures, "--json").stdout.splitlines()
+        self.assertEqual([json.loads(line)["probability_raw"] for line in lines], each)
+        stack = self.answer("run", "--stack", *pictures)
+        self.assertEqual(stack["probability"], whole["probability"])
+        self.assertEqual([slice["z"] for slice in stack["slices"]], [None] * 12)
+        # Slices of air at the feet show no lung.
+        scan, pixels = bytearray(read(self.nifti)), 64 * 64
+        scan[352:352 + 4 * pixels * 2] = struct.pack("<h", -1000) * (4 * pixels)
+        with open(self.file("air.nii"), "wb") as file:
+            file.write(scan)
+        rest = self.answer("run", self.file("air.nii"))["slices"]
+        self.assertEqual(rest, whole["slices"][4:])
+        # What is no chest is looked at as a whole.
+        scan[352:] = struct.pack("<h", 40) * ((len(scan) - 352) // 2)
+        with open(self.file("flesh.nii"), "wb") as file:
+            file.write(scan)
+        self.assertEqual(len(self.answer("run", self.file("flesh.nii"))["slices"]), 12)
+
+    def test_network_for_volumes(self):
+        answer = self.answer("run-3d", self.nifti)
+        self.assertNotIn("slices", answer)
+        recipe = run_json("info", self.file("run-3d"))["recipe"]
+        self.assertEqual((recipe["dims"], recipe["depth"], recipe["spacing"], recipe["extent"]), ("3d", 8, 2.5, "middle"))
+        picture = os.path.join(self.data, "normal", os.listdir(os.path.join(self.data, "normal"))[0])
+        self.assertIn("how far", run("predict", self.file("run-3d"), picture, expect=1).stderr)
+
+    def test_stacks_of_a_table(self):
+        """Rows of one patient and stack are one case: trained, scored, resumed and predicted."""
+        table, stacks = self.file("stacks.csv"), {}
+        with open(table, "w", encoding="utf-8") as file:
+            file.write("path,label,patient,stack,slice\n")
+            for label in ("normal", "nodule"):
+                names = sorted(os.listdir(os.path.join(self.data, label)))
+                for i, name in enumerate(names):
+                    path = os.path.join(self.data, label, name)
+                    stacks.setdefault((label, i // 3), []).append(path)
+                    file.write(f"{path},{label},{label}{i // 3},a,{-i}\n")
+        options = ["--dims", "3d", "--depth", "3", "--extent", "middle", "--arch", "seed3d filters=4,8 dense=4", "--size",
+                   "24", "--batch", "4", "--seed", "3", "--split", "60/0/40", "--augment", "flip,zflip,zshift=1,rotate=10"]
+        whole, parts = self.file("run-stacks"), self.file("run-stacks-resumed")
+        run("train", table, *options, "--epochs", "4", "--out", whole)
+        process = subprocess.Popen([HILUM, "train", table, *options, "--epochs", "4", "--out", parts, "--checkpoint", "0"],
+                                   stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        while process.poll() is None and not os.path.exists(os.path.join(parts, "checkpoint.safetensors")):
+            time.sleep(0.005)
+        process.send_signal(signal.SIGINT)
+        process.wait()
+        run("train", table, "--out", parts, "--resume")
+        weights = [run_json("info", os.path.join(folder, "last.hilum"))["weights_hash"] for folder in (whole, parts)]
+        self.assertEqual(weights[0], weights[1])
+        scores, out = self.file("scores.csv"), run_json("eval", whole, table, "--predictions", self.file("scores.csv"))
+        self.assertLess(out["n"], len(stacks))
+        with open(scores, encoding="utf-8") as file:
+            rows = list(csv.DictReader(file))
+            self.assertEqual(out["n"], len(rows))
+            for row in rows:
+                slices = next(paths for paths in stacks.values() if row["path"] in paths)
+                answer = self.answer("run-stacks", "--stack", *reversed(slices))
+                self.assertEqual(answer["probability"], float(row["probability"]))
+        # A slice with its neighbours: as many cases as slices.
+        run("train", table, "--dims", "2.5d", "--depth", "5", *SMALL, "--epochs", "1", "--out", self.file("run-slices"))
+        self.assertEqual(run_json("eval", self.file("run-slices"), table, "--split", "all")["n"], 40)
+
     def test_folders_and_tables_of_volumes(self):
-        folder = self.file("volumes")
-        run("phantom", folder, "--volume", "--format", "nifti", "--cases", "12", "--slices", "6", "--size", "48")
-        done = run("train", folder, *SMALL, "--epochs", "1", "--out", self.file("run-volumes"), "--split", "50/25/25")
+        done = run("train", self.volumes, *SMALL, "--epochs", "1", "--out", self.file("run-volumes"), "--split", "50/25/25")
         self.assertIn("log loss", done.stdout.lower())
         table, normal = self.file("table.csv"), os.path.join(os.path.dirname(os.path.dirname(self.series)), "normal")
         healthy = os.path.join(normal, os.listdir(normal)[0])
         with open(table, "w", encoding="utf-8") as file:
             file.write(f"path,label\n{self.series},nodule\n{self.nifti},nodule\n{healthy},normal\n")
-        self.assertEqual(run_json("eval", self.file("run"), table, "--split", "all")["n"], 3)
+        for model in ("run", "run-2.5d", "run-3d"):
+            scores = self.file("volumes.csv")
+            self.assertEqual(run_json("eval", self.file(model), table, "--split", "all", "--predictions", scores)["n"], 3)
+            with open(scores, encoding="utf-8") as file:
+                for row in csv.DictReader(file):
+                    self.assertEqual(self.answer(model, row["path"])["probability"], float(row["probability"]))
 
 
 if __name__ == "__main__":
