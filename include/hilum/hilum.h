@@ -181,7 +181,7 @@ struct hilum_train_options {
 	int64_t patience;    /* early stopping: epochs without a better validation loss; 0 never stops */
 	const char *keep;    /* "best" or "last": the model whose test score is printed */
 	const char *init;    /* model to start from. Without arch, its network (a new head for other classes), and its
-	                        size, channels, fit and window where those are not given */
+	                        size, channels, fit, windows and dims where those are not given */
 	int64_t freeze;      /* first layers kept as they are; with init, the model's mean and deviation too */
 	int64_t memory;      /* MiB the loader may use to keep resized pictures */
 	double checkpoint;   /* seconds between checkpoints within an epoch; 0: after every step */
@@ -195,6 +195,8 @@ struct hilum_train_options {
 	                        2.5d and 16 in 3d */
 	double spacing;      /* mm from slice to slice of the input; 0: the cases' own slices */
 	int extent;          /* 3d: middle, the middle slices; whole, all from end to end made into depth */
+	const char *windows; /* "lung,mediastinum": two or three windows for Hounsfield units, one a channel, instead of
+	                        channels and the window; NULL: none */
 };
 
 /* Every option of `hilum train`; data is set by the caller. */

@@ -16,7 +16,7 @@ static enum hilum_status check(const struct hl_loader_options *options, struct h
 {
 	const struct hl_recipe *recipe = options->recipe;
 	double sum = 0;
-	if (recipe->size < 1 || recipe->size > HL_RECIPE_SIZE_MAX || (recipe->channels != 1 && recipe->channels != 3))
+	if (recipe->size < 1 || recipe->size > HL_RECIPE_SIZE_MAX || !hl_recipe_has_channels(recipe, recipe->channels))
 		return hl_fail(error, HILUM_ERROR_ARGUMENT, "a recipe of size %d with %d channels", recipe->size,
 		               recipe->channels);
 	if (hl_recipe_depth(recipe) < 1 || hl_recipe_depth(recipe) > HL_RECIPE_DEPTH_MAX ||

@@ -18,6 +18,11 @@ struct hl_shape hl_recipe_shape(const struct hl_recipe *recipe)
 	                         recipe->channels * (deep ? 1 : depth)};
 }
 
+bool hl_recipe_has_channels(const struct hl_recipe *recipe, int64_t channels)
+{
+	return recipe->beside_count ? channels == 1 + recipe->beside_count : channels == 1 || channels == 3;
+}
+
 int32_t hl_recipe_depth(const struct hl_recipe *recipe)
 {
 	return recipe->dims == HL_DIMS_2 ? 1 : recipe->depth;
@@ -71,6 +76,18 @@ static enum hilum_status fit(const struct hl_recipe *recipe, const struct hl_vol
 	return HILUM_OK;
 }
 
+/* Rows of a slice in grey or colour, or seen through each window. */
+static void window_rows(const struct hl_recipe *recipe, const struct hl_volume *rows, float *out)
+{
+	struct hl_window windows[HL_WINDOWS_MAX] = {recipe->window};
+	if (recipe->beside_count == 0) {
+		hl_window_slice(rows, 0, recipe->window, recipe->channels, out);
+		return;
+	}
+	memcpy(windows + 1, recipe->beside, sizeof(recipe->beside));
+	hl_windows_slice(rows, 0, windows, recipe->channels, out);
+}
+
 /* Resizes one slice: band by band across, then as a whole down, so that a large picture is never held in floats. The
  * filter is separable, so this gives what one call would. */
 static enum hilum_status resize(const struct hl_recipe *recipe, const struct hl_volume *volume, int32_t z,
@@ -92,7 +109,7 @@ static enum hilum_status resize(const struct hl_recipe *recipe, const struct hl_
 		part.height = height - y < step ? height - y : step;
 		part.depth = 1;
 		part.voxels = voxels + (size_t)y * voxel_row;
-		hl_window_slice(&part, 0, recipe->window, recipe->channels, band);
+		window_rows(recipe, &part, band);
 		status = hl_resize(band, volume->width, part.height, recipe->channels, across + (size_t)y * wide,
 		                   to->width, part.height, error);
 	}
@@ -127,6 +144,8 @@ enum hilum_status hl_recipe_plane(const struct hl_recipe *recipe, const struct h
 	struct geometry geometry = {0};
 	if (volume->width < 1 || volume->height < 1 || volume->depth < 1)
 		return hl_fail(error, HILUM_ERROR_FORMAT, "an empty picture");
+	if (recipe->beside_count > 0 && volume->channels != 1)
+		return hl_fail(error, HILUM_ERROR_UNSUPPORTED, "a picture in colour, which has no windows");
 	enum hilum_status status = fit(recipe, volume, &geometry, error);
 	if (status)
 		return status;

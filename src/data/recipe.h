@@ -22,10 +22,12 @@ extern const char *const hl_dims_names[], *const hl_extent_names[]; /* NULL-term
 #define HL_RECIPE_BYTES_MAX ((size_t)64 << 20)
 
 struct hl_recipe {
-	int32_t channels; /* of a slice: 1 grey, 3 RGB */
+	int32_t channels; /* of a slice: 1 grey, 3 RGB, or as many as there are windows */
 	int32_t size;     /* pixels a side */
 	enum hl_fit fit;
-	struct hl_window window;      /* for inputs in Hounsfield units */
+	struct hl_window window; /* for inputs in Hounsfield units */
+	int32_t beside_count;    /* further windows, which are further channels: 0 to 2 */
+	struct hl_window beside[HL_WINDOWS_MAX - 1];
 	double mean[3], deviation[3]; /* of the training part, on [0, 1] */
 	enum hl_dims dims;
 	/* Not used in 2-D: */
@@ -36,9 +38,10 @@ struct hl_recipe {
 
 /* 1 x 1 x size x size x channels, channels times depth in 2.5-D, 1 x depth x ... in 3-D */
 struct hl_shape hl_recipe_shape(const struct hl_recipe *recipe);
-int32_t hl_recipe_depth(const struct hl_recipe *recipe);     /* slices of the input: 1 in 2-D */
-size_t hl_recipe_plane_size(const struct hl_recipe *recipe); /* size * size * channels */
-size_t hl_recipe_bytes(const struct hl_recipe *recipe);      /* depth * size * size * channels */
+bool hl_recipe_has_channels(const struct hl_recipe *recipe, int64_t channels); /* a slice may have so many */
+int32_t hl_recipe_depth(const struct hl_recipe *recipe);                       /* slices of the input: 1 in 2-D */
+size_t hl_recipe_plane_size(const struct hl_recipe *recipe);                   /* size * size * channels */
+size_t hl_recipe_bytes(const struct hl_recipe *recipe);                        /* depth * size * size * channels */
 
 /* One slice of a volume as size x size x channels values in [0, 1]. */
 enum hilum_status hl_recipe_plane(const struct hl_recipe *recipe, const struct hl_volume *volume, int32_t z, float *out,

@@ -68,8 +68,9 @@ static enum hilum_status step_of(const struct hl_recipe *recipe, const struct so
 static bool neighbours(int32_t depth, const struct source *source, double step, struct taps *taps)
 {
 	bool sound = true;
+	int32_t middle = depth / 2;
 	for (int32_t k = 0; k < depth && sound; k++) {
-		double place = source->at + (k - depth / 2) * step;
+		double place = source->at + (k - middle) * step;
 		place = place < 0 ? 0 : place > source->count - 1 ? source->count - 1 : place;
 		int32_t first = (int32_t)place;
 		double rest = place - first;

@@ -12,6 +12,19 @@ static const char *const fit_names[] = {"crop", "pad", NULL};
 const char *const hl_dims_names[] = {"2d", "2.5d", "3d", NULL};
 const char *const hl_extent_names[] = {"middle", "whole", NULL};
 
+/* Only where there are several windows. */
+static bool add_windows(const struct hl_recipe *recipe, json_t *root)
+{
+	json_t *list = json_array();
+	bool sound = list != NULL;
+	for (int32_t i = 0; i < recipe->beside_count && sound; i++)
+		sound = !json_array_append_new(
+		    list, json_pack("{s:f,s:f}", "center", recipe->beside[i].center, "width", recipe->beside[i].width));
+	sound = sound && (recipe->beside_count == 0 || !json_object_set(root, "beside", list));
+	json_decref(list);
+	return sound;
+}
+
 /* What a 2-D recipe does not have. */
 static bool add_depth(const struct hl_recipe *recipe, json_t *root)
 {
@@ -34,7 +47,7 @@ char *hl_recipe_json(const struct hl_recipe *recipe)
 		root = json_pack("{s:i,s:i,s:s,s:{s:f,s:f},s:O,s:O}", "channels", recipe->channels, "size",
 		                 recipe->size, "fit", fit_names[recipe->fit], "window", "center", recipe->window.center,
 		                 "width", recipe->window.width, "mean", mean, "deviation", deviation);
-	if (root && add_depth(recipe, root))
+	if (root && add_depth(recipe, root) && add_windows(recipe, root))
 		text = json_dumps(root, JSON_COMPACT | JSON_REAL_PRECISION(17));
 	if (text)
 		copy = hl_strdup(text);
@@ -94,34 +107,64 @@ static enum hilum_status set_depth(struct hl_recipe *recipe, const char *dims_na
 	return HILUM_OK;
 }
 
+static enum hilum_status check_window(double center, double width, struct hl_window *out, struct hilum_error *error)
+{
+	if (!(fabs(center) <= 1e6) || !(width >= 1e-3 && width <= 1e6))
+		return hl_fail(error, HILUM_ERROR_FORMAT, "recipe: a window of center %g and width %g", center, width);
+	*out = (struct hl_window){center, width};
+	return HILUM_OK;
+}
+
+/* list: NULL where there is none. */
+static enum hilum_status set_windows(struct hl_recipe *recipe, json_t *list, struct hilum_error *error)
+{
+	size_t count = json_array_size(list);
+	enum hilum_status status = HILUM_OK;
+	if (list && (count < 1 || count >= HL_WINDOWS_MAX))
+		return hl_fail(error, HILUM_ERROR_FORMAT, "recipe: beside is not a list of 1 to %d windows",
+		               HL_WINDOWS_MAX - 1);
+	for (size_t i = 0; i < count && !status; i++) {
+		double center, width;
+		json_error_t where;
+		if (json_unpack_ex(json_array_get(list, i), &where, JSON_STRICT, "{s:F,s:F!}", "center", &center,
+		                   "width", &width))
+			return hl_fail(error, HILUM_ERROR_FORMAT, "recipe: beside: %s", where.text);
+		status = check_window(center, width, &recipe->beside[i], error);
+	}
+	recipe->beside_count = (int32_t)count;
+	return status;
+}
+
 static enum hilum_status read_members(json_t *root, struct hl_recipe *recipe, struct hilum_error *error)
 {
 	json_error_t where;
-	json_t *mean, *deviation;
+	json_t *mean, *deviation, *beside = NULL;
 	json_int_t channels, size, depth = 1;
 	const char *fit_name, *dims = hl_dims_names[0], *extent = hl_extent_names[0];
 	double center, width, spacing = 0;
 	/* Strict: a member that this version does not know would change what the net sees. */
-	if (json_unpack_ex(root, &where, JSON_STRICT, "{s:I,s:I,s:s,s:{s:F,s:F!},s:o,s:o,s?s,s?I,s?F,s?s!}", "channels",
-	                   &channels, "size", &size, "fit", &fit_name, "window", "center", &center, "width", &width,
-	                   "mean", &mean, "deviation", &deviation, "dims", &dims, "depth", &depth, "spacing", &spacing,
-	                   "extent", &extent))
+	if (json_unpack_ex(root, &where, JSON_STRICT, "{s:I,s:I,s:s,s:{s:F,s:F!},s:o,s:o,s?s,s?I,s?F,s?s,s?o!}",
+	                   "channels", &channels, "size", &size, "fit", &fit_name, "window", "center", &center, "width",
+	                   &width, "mean", &mean, "deviation", &deviation, "dims", &dims, "depth", &depth, "spacing",
+	                   &spacing, "extent", &extent, "beside", &beside))
 		return hl_fail(error, HILUM_ERROR_FORMAT, "recipe: %s", where.text);
-	if (channels != 1 && channels != 3)
-		return hl_fail(error, HILUM_ERROR_FORMAT, "recipe: %lld channels, neither 1 nor 3",
+	enum hilum_status status = set_windows(recipe, beside, error);
+	if (status)
+		return status;
+	if (!hl_recipe_has_channels(recipe, channels))
+		return hl_fail(error, HILUM_ERROR_FORMAT, "recipe: %lld channels, neither 1 nor 3 nor one a window",
 		               (long long)channels);
 	if (size < 1 || size > HL_RECIPE_SIZE_MAX)
 		return hl_fail(error, HILUM_ERROR_FORMAT, "recipe: size %lld is outside 1 to %d", (long long)size,
 		               HL_RECIPE_SIZE_MAX);
 	if (strcmp(fit_name, fit_names[0]) != 0 && strcmp(fit_name, fit_names[1]) != 0)
 		return hl_fail(error, HILUM_ERROR_FORMAT, "recipe: fit \"%.40s\" is neither crop nor pad", fit_name);
-	if (!(fabs(center) <= 1e6) || !(width >= 1e-3 && width <= 1e6))
-		return hl_fail(error, HILUM_ERROR_FORMAT, "recipe: a window of center %g and width %g", center, width);
 	recipe->channels = (int32_t)channels;
 	recipe->size = (int32_t)size;
 	recipe->fit = strcmp(fit_name, fit_names[0]) == 0 ? HL_FIT_CROP : HL_FIT_PAD;
-	recipe->window = (struct hl_window){center, width};
-	enum hilum_status status = set_depth(recipe, dims, depth, spacing, extent, error);
+	status = check_window(center, width, &recipe->window, error);
+	if (!status)
+		status = set_depth(recipe, dims, depth, spacing, extent, error);
 	if (!status)
 		status = parse_list(mean, "mean", recipe->channels, 0, 1, recipe->mean, error);
 	if (!status)

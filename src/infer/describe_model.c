@@ -120,14 +120,29 @@ static void print_summary(const struct description *this, const char *path, FILE
 		fputs("  recipe       none that fits: it cannot predict\n", file);
 		return;
 	}
-	fprintf(file, "  recipe       %s, %d x %d, %s; window %g / %g HU; mean", recipe.channels == 3 ? "RGB" : "grey",
+	fprintf(file, "  recipe       %s, %d x %d, %s; window %g / %g HU",
+	        recipe.beside_count    ? "several windows"
+	        : recipe.channels == 3 ? "RGB"
+	                               : "grey",
 	        recipe.size, recipe.size, recipe.fit == HL_FIT_PAD ? "padded" : "cropped", recipe.window.center,
 	        recipe.window.width);
+	for (int32_t i = 0; i < recipe.beside_count; i++)
+		fprintf(file, ", %g / %g HU", recipe.beside[i].center, recipe.beside[i].width);
+	fputs("; mean", file);
 	for (int32_t i = 0; i < recipe.channels; i++)
 		fprintf(file, " %.4f", recipe.mean[i]);
 	fputs(", deviation", file);
 	for (int32_t i = 0; i < recipe.channels; i++)
 		fprintf(file, " %.4f", recipe.deviation[i]);
+	fputc('\n', file);
+	if (recipe.dims == HL_DIMS_2)
+		return;
+	fprintf(file, "  slices       %d, %s", recipe.depth,
+	        recipe.dims == HL_DIMS_25          ? "one with its neighbours as channels"
+	        : recipe.extent == HL_EXTENT_WHOLE ? "made of the whole case"
+	                                           : "from the middle of the case");
+	if (recipe.spacing > 0 && (recipe.dims == HL_DIMS_25 || recipe.extent == HL_EXTENT_MIDDLE))
+		fprintf(file, ", %g mm apart", recipe.spacing);
 	fputc('\n', file);
 }
 

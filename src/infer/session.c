@@ -219,7 +219,7 @@ enum hilum_status hilum_predict_case(struct hilum_session *session, const char *
 	struct hl_volume volume = {0};
 	struct hl_profile slices = {0};
 	struct hilum_profile *published = NULL;
-	struct hilum_prediction result;
+	struct hilum_prediction result = {.count = 0};
 	enum hilum_status status;
 	if (count < 1)
 		return hl_fail(error, HILUM_ERROR_ARGUMENT, "a case of %d files", count);

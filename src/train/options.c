@@ -68,7 +68,7 @@ const struct hilum_option hilum_train_option_table[] = {
     INT("seed", seed, 0, 9007199254740992.0, "1", "same seed, same weights, bit for bit, at any number of threads"),
     INT("threads", threads, 0, 1024, "0", "threads; 0: as many as there are cores"),
     CHOICE("precision", precision, precisions, "fp32", "numbers inside the network; weights and sums are always fp32"),
-    TEXT("init", init, NULL, "MODEL", "model to start from: without --arch its network, with a new head for other classes, its size, channels, fit and window, unless they are given; with --arch, its layers that have the same name and shape are copied. Brightness is normalised by the new training part, but with --freeze as the model was, for frozen layers expect that"),
+    TEXT("init", init, NULL, "MODEL", "model to start from: without --arch its network, with a new head for other classes, its size, channels, fit, windows and dims, unless they are given; with --arch, its layers that have the same name and shape are copied. Brightness is normalised by the new training part, but with --freeze as the model was, for frozen layers expect that"),
     INT("freeze", freeze, 0, 100000, "0", "first layers with weights that are kept as they are"),
     CHOICE("optimizer", optimizer, optimizers, "adamw", "sgd has Nesterov momentum; adam takes weight decay as an L2 term, adamw apart"),
     REAL("momentum", momentum, 0, 0.9999, "0.9", "of sgd"),
@@ -91,6 +91,7 @@ const struct hilum_option hilum_train_option_table[] = {
     INT("depth", depth, 0, HL_RECIPE_DEPTH_MAX, NULL, "slices of the input (3 in 2.5d and 16 in 3d, or what the input line of the network says)"),
     REAL("spacing", spacing, 0, 1000, "0", "millimetres from slice to slice of the input; 0: the cases' own slices"),
     CHOICE("extent", extent, extents, "whole", "in 3d the middle slices, with air beyond the ends, or the whole case from end to end made into so many slices"),
+    TEXT("windows", windows, NULL, "A,B", "two or three windows for Hounsfield units (lung, mediastinum, bone or center/width), one a channel, instead of --channels and --window-..."),
     {.name = NULL}
 };
 /* clang-format on */
@@ -297,7 +298,7 @@ enum hilum_status hl_shell_quote(struct hl_buffer *out, const char *word, struct
 static bool follows_init(const struct hilum_train_options *options, const struct hilum_option *option)
 {
 	static const char *const recipe[] = {"size", "channels", "fit",     "window-center", "window-width",
-	                                     "dims", "depth",    "spacing", "extent"};
+	                                     "dims", "depth",    "spacing", "extent", "windows"};
 	for (size_t i = 0; i < sizeof(recipe) / sizeof(recipe[0]); i++)
 		if (strcmp(option->name, recipe[i]) == 0)
 			return options->init && !options->arch;

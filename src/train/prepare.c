@@ -131,20 +131,55 @@ static enum hilum_status check_files(const struct hl_material *material, struct 
 	               material->dataset->cases[cases[0]].file);
 }
 
+/* Several windows are as many channels. */
+static enum hilum_status set_windows(const char *text, struct hl_recipe *recipe, struct hilum_error *error)
+{
+	struct hl_window windows[HL_WINDOWS_MAX];
+	int32_t count;
+	enum hilum_status status = hl_windows_parse(text, windows, &count, error);
+	if (status)
+		return status;
+	if (count < 2)
+		return hl_fail(error, HILUM_ERROR_ARGUMENT,
+		               "windows: two or three are wanted; of one, --window-center and "
+		               "--window-width are");
+	recipe->window = windows[0];
+	recipe->channels = count;
+	recipe->beside_count = count - 1;
+	for (int32_t i = 1; i < count; i++)
+		recipe->beside[i - 1] = windows[i];
+	return HILUM_OK;
+}
+
 static int32_t default_depth(const struct hilum_train_options *options)
 {
 	int32_t usual = options->dims == HL_DIMS_3 ? DEFAULT_DEPTH_3 : DEFAULT_DEPTH_25;
 	return options->dims == HL_DIMS_2 ? 1 : options->depth ? (int32_t)options->depth : usual;
 }
 
+static struct hl_recipe basic_recipe(const struct hilum_train_options *options)
+{
+	return (struct hl_recipe){.channels = options->channels ? 3 : 1,
+	                          .size = options->size ? (int32_t)options->size : DEFAULT_SIZE,
+	                          .fit = options->fit ? HL_FIT_PAD : HL_FIT_CROP,
+	                          .window = {options->window_center, options->window_width},
+	                          .deviation = {1, 1, 1},
+	                          .dims = (enum hl_dims)options->dims,
+	                          .depth = default_depth(options),
+	                          .spacing = options->spacing,
+	                          .extent = (enum hl_extent)options->extent};
+}
+
 enum hilum_status hl_material_open(const struct hilum_train_options *options, struct hl_material *out,
                                    struct hilum_error *error)
 {
-	struct hl_material material = {.dataset = NULL};
+	struct hl_material material = {.recipe = basic_recipe(options)};
 	const struct hl_dataset_options how = {
 	    .positive = options->positive, .groups = options->groups, .dims = (enum hl_dims)options->dims};
 	enum hilum_status status =
 	    hl_augment_parse(options->augment ? options->augment : "light", &material.augment, error);
+	if (!status && options->windows && options->windows[0])
+		status = set_windows(options->windows, &material.recipe, error);
 	if (!status)
 		status = hl_dataset_open(options->data, &how, &material.dataset, error);
 	if (!status && material.dataset->class_count > HILUM_CLASSES_MAX)
@@ -164,15 +199,6 @@ enum hilum_status hl_material_open(const struct hilum_train_options *options, st
 		hl_material_free(&material);
 		return status;
 	}
-	material.recipe = (struct hl_recipe){.channels = options->channels ? 3 : 1,
-	                                     .size = options->size ? (int32_t)options->size : DEFAULT_SIZE,
-	                                     .fit = options->fit ? HL_FIT_PAD : HL_FIT_CROP,
-	                                     .window = {options->window_center, options->window_width},
-	                                     .deviation = {1, 1, 1},
-	                                     .dims = (enum hl_dims)options->dims,
-	                                     .depth = default_depth(options),
-	                                     .spacing = options->spacing,
-	                                     .extent = (enum hl_extent)options->extent};
 	*out = material;
 	return HILUM_OK;
 }

@@ -2,6 +2,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/memory.h"
+#include "base/number.h"
 #include "data/split.h"
 #include "eval/scores.h"
 #include "infer/predict.h"
@@ -28,6 +29,7 @@ struct training {
 	struct hilum_model *init; /* to start from; NULL: none, or all of it is in the checkpoint */
 	struct hl_recipe init_recipe;
 	char init_hash[17];
+	char init_windows[HL_WINDOWS_MAX * 64]; /* as --windows has them */
 	struct hl_run run;
 	struct hl_material material;
 	struct hilum_model *model;
@@ -53,12 +55,13 @@ static enum hilum_status follow_shape(struct hl_shape shape, const char *text, s
 	bool deep = recipe->dims == HL_DIMS_3;
 	int64_t channels = recipe->dims == HL_DIMS_25 && options->depth ? shape.c / options->depth : shape.c;
 	if (recipe->dims == HL_DIMS_25 && !options->depth)
-		channels = options->channels ? 3 : 1;
+		channels = recipe->channels;
 	int64_t depth = recipe->dims == HL_DIMS_2 ? 1 : deep ? shape.d : shape.c / channels;
-	if ((!deep && shape.d != 1) || shape.h != shape.w || (channels != 1 && channels != 3) ||
+	if ((!deep && shape.d != 1) || shape.h != shape.w || !hl_recipe_has_channels(recipe, channels) ||
 	    shape.c != channels * (deep ? 1 : depth) || shape.h > HL_RECIPE_SIZE_MAX || depth > HL_RECIPE_DEPTH_MAX)
 		return hl_fail(error, HILUM_ERROR_UNSUPPORTED,
-		               "arch: training feeds square slices of 1 or 3 channels up to %d pixels, one of them or "
+		               "arch: training feeds square slices of 1 or 3 channels (or one a window) up to %d "
+		               "pixels, one of them or "
 		               "as --dims and --depth say, not an input of %s",
 		               HL_RECIPE_SIZE_MAX, text);
 	if ((options->size && options->size != shape.h) || (options->depth && options->depth != depth))
@@ -119,6 +122,18 @@ static enum hilum_status load_init(struct training *training, struct hilum_error
 	return status;
 }
 
+static void print_windows(const struct hl_recipe *recipe, char *text, size_t size)
+{
+	size_t used = 0;
+	for (int32_t i = 0; i <= recipe->beside_count; i++) {
+		const struct hl_window *window = i ? &recipe->beside[i - 1] : &recipe->window;
+		char center[32], width[32];
+		hl_number_print_shortest(center, sizeof(center), window->center);
+		hl_number_print_shortest(width, sizeof(width), window->width);
+		used += (size_t)snprintf(text + used, size - used, "%s%s/%s", i ? "," : "", center, width);
+	}
+}
+
 /* Without --arch, how pictures are read is the model's where it was not given. The values become options, so that the
  * run folder tells them. */
 static void follow_init(struct training *training)
@@ -137,6 +152,10 @@ static void follow_init(struct training *training)
 		options->window_center = recipe->window.center;
 	if (!hl_train_option_given(options, training->given, "window-width"))
 		options->window_width = recipe->window.width;
+	if (recipe->beside_count > 0 && !hl_train_option_given(options, training->given, "windows")) {
+		print_windows(recipe, training->init_windows, sizeof(training->init_windows));
+		options->windows = training->init_windows;
+	}
 	if (!hl_train_option_given(options, training->given, "dims"))
 		options->dims = recipe->dims;
 	if (recipe->dims == HL_DIMS_2 || options->dims != (int)recipe->dims)

@@ -176,6 +176,21 @@ class Scans(Phantoms):
             file.write(scan)
         self.assertEqual(len(self.answer("run", self.file("flesh.nii"))["slices"]), 12)
 
+    def test_windows_are_channels(self):
+        small = ["--size", "24", "--batch", "4", "--epochs", "1", "--split", "50/0/50", "--arch", "seed3d filters=4 dense=4"]
+        run("train", self.volumes, *small, "--dims", "3d", "--depth", "4", "--windows", "lung,40/400", "--out",
+            self.file("run-windows"))
+        info = run_json("info", self.file("run-windows"))
+        self.assertEqual(info["recipe"]["beside"], [{"center": 40.0, "width": 400.0}])
+        self.assertEqual(info["recipe"]["channels"], 2)
+        run("predict", self.file("run-windows"), self.nifti)
+        again = run("train", self.volumes, "--init", self.file("run-windows"), "--split", "50/0/50", "--epochs", "1",
+                    "--batch", "4", "--out", self.file("run-windows-2"))
+        self.assertIn("tensors copied", again.stderr)
+        self.assertEqual(run_json("info", self.file("run-windows-2"))["recipe"]["beside"], info["recipe"]["beside"])
+        self.assertIn("two or three", run("train", self.volumes, *small, "--windows", "lung", "--out", self.file("x"),
+                                          expect=2).stderr)
+
     def test_network_for_volumes(self):
         answer = self.answer("run-3d", self.nifti)
         self.assertNotIn("slices", answer)

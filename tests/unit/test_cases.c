@@ -150,6 +150,49 @@ static void gives_shapes(void **state)
 			}
 }
 
+/* Each window is a channel; grey pictures have the same in all. */
+static void sees_through_windows(void **state)
+{
+	(void)state;
+	struct hl_volume volume = {0};
+	struct hl_recipe recipe = make_recipe(HL_DIMS_3, 2), back;
+	struct hilum_error error = {0};
+	uint8_t out[2 * 3 * PLANE];
+	recipe.channels = 3;
+	recipe.beside_count = 2;
+	recipe.beside[0] = (struct hl_window){40, 400};
+	recipe.beside[1] = (struct hl_window){400, 1800};
+	assert_int_equal(hl_volume_init(&volume, SIDE, SIDE, 2, 1, HL_VOXEL_I16, NULL), HILUM_OK);
+	volume.unit = HL_UNIT_HOUNSFIELD;
+	for (size_t i = 0; i < 2 * PLANE; i++)
+		((int16_t *)volume.voxels)[i] = i < PLANE ? -600 : 40;
+	assert_int_equal(hl_recipe_apply(&recipe, &volume, out, NULL), HILUM_OK);
+	for (size_t i = 0; i < 2 * PLANE; i++) {
+		assert_int_equal(out[3 * i], i < PLANE ? 128 : 236);
+		assert_int_equal(out[3 * i + 1], i < PLANE ? 0 : 128);
+		assert_int_equal(out[3 * i + 2], i < PLANE ? 0 : 77);
+	}
+	hl_volume_free(&volume);
+	fill(&volume, 1);
+	recipe.dims = HL_DIMS_2;
+	assert_int_equal(hl_recipe_apply(&recipe, &volume, out, NULL), HILUM_OK);
+	for (size_t i = 0; i < 3 * PLANE; i++)
+		assert_int_equal(out[i], 10);
+	hl_volume_free(&volume);
+	assert_int_equal(hl_volume_init(&volume, SIDE, SIDE, 1, 3, HL_VOXEL_U8, NULL), HILUM_OK);
+	assert_int_equal(hl_recipe_apply(&recipe, &volume, out, &error), HILUM_ERROR_UNSUPPORTED);
+	hl_volume_free(&volume);
+	char *json = hl_recipe_json(&recipe);
+	assert_int_equal(hl_recipe_parse(json, &back, NULL), HILUM_OK);
+	assert_int_equal(back.beside_count, 2);
+	assert_true(back.beside[1].center == 400 && back.beside[0].width == 400);
+	hl_free(json);
+	recipe.channels = 2;
+	json = hl_recipe_json(&recipe);
+	assert_int_equal(hl_recipe_parse(json, &back, NULL), HILUM_ERROR_FORMAT);
+	hl_free(json);
+}
+
 static void goes_round_as_json(void **state)
 {
 	static const char *const wrong[] = {"\"dims\":\"4d\"",
@@ -160,6 +203,10 @@ static void goes_round_as_json(void **state)
 	                                    "\"spacing\":-1",
 	                                    "\"spacing\":1e9",
 	                                    "\"extent\":\"half\"",
+	                                    "\"beside\":[]",
+	                                    "\"beside\":[{\"center\":0}]",
+	                                    "\"beside\":[{\"center\":0,\"width\":0}]",
+	                                    "\"beside\":3",
 	                                    "\"heights\":3",
 	                                    "\"size\":2048,\"dims\":\"3d\",\"depth\":17"};
 	(void)state;
@@ -486,6 +533,7 @@ int main(void)
 	    cmocka_unit_test(takes_another_spacing),
 	    cmocka_unit_test(takes_neighbours),
 	    cmocka_unit_test(gives_shapes),
+	    cmocka_unit_test(sees_through_windows),
 	    cmocka_unit_test(goes_round_as_json),
 	    WITH_PICTURES(reads_stacks),
 	    WITH_PICTURES(reads_neighbours),
