@@ -50,13 +50,27 @@ bool hl_add_size(size_t a, size_t b, size_t *out)
 	return true;
 }
 
+/* Files and volumes: 17 MB are four thousand page faults, or nine. Only advice. */
+static void advise(void *block, size_t bytes)
+{
+	uintptr_t start = ((uintptr_t)block + HUGE_PAGE - 1) & ~(uintptr_t)(HUGE_PAGE - 1);
+	uintptr_t end = ((uintptr_t)block + bytes) & ~(uintptr_t)(HUGE_PAGE - 1);
+
+	if (end > start)
+		(void)madvise((char *)block + (start - (uintptr_t)block), end - start, MADV_HUGEPAGE);
+}
+
 void *hl_alloc(size_t count, size_t size)
 {
 	size_t bytes;
+	void *block;
 
 	if (refused() || !hl_mul_size(count, size, &bytes) || bytes > PTRDIFF_MAX)
 		return NULL;
-	return calloc(1, bytes > 0 ? bytes : 1);
+	block = calloc(1, bytes > 0 ? bytes : 1);
+	if (block && bytes >= 2 * HUGE_PAGE)
+		advise(block, bytes);
+	return block;
 }
 
 void *hl_realloc(void *old, size_t count, size_t size)

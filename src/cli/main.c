@@ -4,12 +4,15 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
+
+enum { BRIEF_FILES = 8, BRIEF_BYTES = 64 << 20 }; /* the model among them */
 
 const struct verb *const verbs[] = {
     &verb_phantom,   &verb_train,    &verb_crossval, &verb_eval,  &verb_score, &verb_compare,
     &verb_calibrate, &verb_quantize, &verb_predict,  &verb_info,  &verb_view,  &verb_convert,
-    &verb_lungs,     &verb_ops,      &verb_doctor,   &verb_bench, NULL};
+    &verb_lungs,     &verb_audit,     &verb_ops,      &verb_doctor,   &verb_bench, NULL};
 
 volatile int cli_stop;
 
@@ -99,12 +102,29 @@ static void occupy_standard_streams(void)
 			return;
 }
 
+/* A picture or a few are predicted in less time than starting anew takes. */
+static bool is_brief(char **argv)
+{
+	int files = 0;
+
+	if (strcmp(argv[1], "predict") != 0)
+		return false;
+	for (char **argument = argv + 2; *argument; argument++) {
+		struct stat info;
+		if (stat(*argument, &info))
+			continue;
+		if (!S_ISREG(info.st_mode) || info.st_size > BRIEF_BYTES || ++files > BRIEF_FILES)
+			return false;
+	}
+	return true;
+}
+
 /* Threads that wait for each other are to sleep instead of spinning: on a busy machine spinning burns many times the
  * work itself, and elsewhere waking costs microseconds. libgomp asks the environment once, when it is loaded, so the
  * program has to be started anew; should that fail, it works all the same. */
 static void sleep_when_waiting(char **argv)
 {
-	if (getenv("OMP_WAIT_POLICY"))
+	if (getenv("OMP_WAIT_POLICY") || is_brief(argv))
 		return;
 	setenv("OMP_WAIT_POLICY", "passive", 1);
 	execv("/proc/self/exe", argv);
