@@ -193,8 +193,9 @@ struct hilum_train_options {
 	                        stack */
 	int64_t depth;       /* slices of the input; 0: what the architecture's input line says, or init, otherwise 3 in
 	                        2.5d and 16 in 3d */
-	double spacing;      /* mm from slice to slice of the input; 0: the cases' own slices */
-	int extent;          /* 3d: middle, the middle slices; whole, all from end to end made into depth */
+	double spacing;      /* mm from slice to slice of the input, in 3d with extent middle; 0: the cases' own slices */
+	int extent;          /* 3d: middle, the middle slices; whole, all from end to end made into depth; lungs, of a
+	                        chest those from the first with lung to the last */
 	const char *windows; /* "lung,mediastinum": two or three windows for Hounsfield units, one a channel, instead of
 	                        channels and the window; NULL: none */
 };

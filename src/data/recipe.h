@@ -13,8 +13,9 @@
 
 enum hl_fit { HL_FIT_CROP, HL_FIT_PAD };
 enum hl_dims { HL_DIMS_2, HL_DIMS_25, HL_DIMS_3 };
-/* 3-D: the middle depth slices, or all from end to end made into depth. */
-enum hl_extent { HL_EXTENT_MIDDLE, HL_EXTENT_WHOLE };
+/* 3-D: the middle depth slices; all from end to end made into depth; of a chest, those from the first that shows lung to
+ * the last (data/lung_slices.h), of stacks all. */
+enum hl_extent { HL_EXTENT_MIDDLE, HL_EXTENT_WHOLE, HL_EXTENT_LUNGS };
 extern const char *const hl_dims_names[], *const hl_extent_names[]; /* NULL-terminated */
 
 #define HL_RECIPE_SIZE_MAX 2048
@@ -33,7 +34,7 @@ struct hl_recipe {
 	/* Not used in 2-D: */
 	int32_t depth;         /* slices of the input */
 	double spacing;        /* mm from slice to slice of the input; 0: the case's own slices */
-	enum hl_extent extent; /* 3-D; with whole, spacing is not used */
+	enum hl_extent extent; /* 3-D; spacing goes with middle only */
 };
 
 /* 1 x 1 x size x size x channels, channels times depth in 2.5-D, 1 x depth x ... in 3-D */

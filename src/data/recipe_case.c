@@ -2,6 +2,7 @@
 #include "data/recipe.h"
 
 #include "base/memory.h"
+#include "data/lung_slices.h"
 #include "scan/load.h"
 #include "scan/resample_filter.h"
 
@@ -13,6 +14,7 @@
 struct source {
 	const struct hl_volume *volume; /* NULL: in files */
 	char *const *files;
+	int32_t first;     /* of the volume's slices that counts as one */
 	int32_t count, at; /* slices, and the one that 2-D and 2.5-D are about */
 	double spacing;    /* mm from slice to slice; 0: unknown */
 	bool narrow;       /* set for files that are read */
@@ -115,7 +117,7 @@ static enum hilum_status choose(const struct hl_recipe *recipe, const struct sou
 			return hl_fail_memory(error, sizeof(struct tap), "slices");
 		return HILUM_OK;
 	}
-	if (recipe->dims == HL_DIMS_3 && recipe->extent == HL_EXTENT_WHOLE) {
+	if (recipe->dims == HL_DIMS_3 && recipe->extent != HL_EXTENT_MIDDLE) {
 		status = resample(depth, source->count, depth, (double)source->count / depth, taps, error);
 	} else {
 		status = step_of(recipe, source, &step, error);
@@ -140,7 +142,7 @@ static enum hilum_status read_plane(const struct hl_recipe *recipe, struct sourc
 {
 	struct hl_volume volume = {0};
 	if (source->volume)
-		return hl_recipe_plane(recipe, source->volume, index, out, error);
+		return hl_recipe_plane(recipe, source->volume, source->first + index, out, error);
 	enum hilum_status status = hl_load(source->files[index], NULL, &volume, NULL, error);
 	if (status)
 		return status;
@@ -195,6 +197,19 @@ static enum hilum_status assemble(const struct hl_recipe *recipe, struct source 
 	return status;
 }
 
+/* From the first slice with lung to the last. On one thread: loading has as many workers as are wanted. */
+static enum hilum_status keep_lungs(struct source *source, struct hilum_error *error)
+{
+	int32_t *slice, count;
+	enum hilum_status status = hl_lung_slices(source->volume, 1, &slice, &count, error);
+	if (status)
+		return status;
+	source->first = slice[0];
+	source->count = slice[count - 1] - slice[0] + 1;
+	hl_free(slice);
+	return HILUM_OK;
+}
+
 enum hilum_status hl_recipe_apply_at(const struct hl_recipe *recipe, const struct hl_volume *volume, int32_t z,
                                      uint8_t *out, struct hilum_error *error)
 {
@@ -203,6 +218,11 @@ enum hilum_status hl_recipe_apply_at(const struct hl_recipe *recipe, const struc
 		return hl_fail(error, HILUM_ERROR_FORMAT, "an empty picture");
 	if (z < 0 || z >= volume->depth)
 		return hl_fail(error, HILUM_ERROR_ARGUMENT, "slice %d of %d", z, volume->depth);
+	if (recipe->dims == HL_DIMS_3 && recipe->extent == HL_EXTENT_LUNGS) {
+		enum hilum_status status = keep_lungs(&source, error);
+		if (status)
+			return status;
+	}
 	return assemble(recipe, &source, out, error);
 }
 

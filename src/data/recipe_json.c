@@ -10,7 +10,7 @@
 
 static const char *const fit_names[] = {"crop", "pad", NULL};
 const char *const hl_dims_names[] = {"2d", "2.5d", "3d", NULL};
-const char *const hl_extent_names[] = {"middle", "whole", NULL};
+const char *const hl_extent_names[] = {"middle", "whole", "lungs", NULL};
 
 /* Only where there are several windows. */
 static bool add_windows(const struct hl_recipe *recipe, json_t *root)
@@ -90,7 +90,7 @@ static enum hilum_status set_depth(struct hl_recipe *recipe, const char *dims_na
 	if (dims < 0)
 		return hl_fail(error, HILUM_ERROR_FORMAT, "recipe: dims \"%.40s\" is none of 2d, 2.5d, 3d", dims_name);
 	if (extent < 0)
-		return hl_fail(error, HILUM_ERROR_FORMAT, "recipe: extent \"%.40s\" is neither middle nor whole",
+		return hl_fail(error, HILUM_ERROR_FORMAT, "recipe: extent \"%.40s\" is none of middle, whole, lungs",
 		               extent_name);
 	if (depth < 1 || depth > HL_RECIPE_DEPTH_MAX)
 		return hl_fail(error, HILUM_ERROR_FORMAT, "recipe: depth %lld is outside 1 to %d", (long long)depth,

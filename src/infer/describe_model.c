@@ -140,6 +140,7 @@ static void print_summary(const struct description *this, const char *path, FILE
 	fprintf(file, "  slices       %d, %s", recipe.depth,
 	        recipe.dims == HL_DIMS_25          ? "one with its neighbours as channels"
 	        : recipe.extent == HL_EXTENT_WHOLE ? "made of the whole case"
+	        : recipe.extent == HL_EXTENT_LUNGS ? "made of the slices from the first with lung to the last"
 	                                           : "from the middle of the case");
 	if (recipe.spacing > 0 && (recipe.dims == HL_DIMS_25 || recipe.extent == HL_EXTENT_MIDDLE))
 		fprintf(file, ", %g mm apart", recipe.spacing);

@@ -2,10 +2,10 @@
 
 #include "base/memory.h"
 #include "base/parallel.h"
+#include "data/lung_slices.h"
 #include "infer/combine.h"
 #include "infer/predict.h"
 #include "nn/loss.h"
-#include "scan/lungs.h"
 
 #include <math.h>
 #include <stdatomic.h>
@@ -13,8 +13,6 @@
 
 /* Slices that are read and resized at a time. */
 #define CHUNK 16
-/* A slice shows lung with this share of what the slice with the most has: less is the tip of a lung, or a mistake. */
-#define LUNG_SHARE 0.05
 
 struct job {
 	const struct hl_profiler *profiler;
@@ -49,44 +47,6 @@ static enum hilum_status take_all(struct job *job, struct hilum_error *error)
 	for (int32_t z = 0; z < job->total; z++)
 		job->slice[z] = z;
 	job->count = job->total;
-	return HILUM_OK;
-}
-
-static void drop_without_lung(struct job *job, const struct hl_volume *mask)
-{
-	int64_t side[2], most = 0;
-	int32_t left = 0;
-	for (int pass = 0; pass < 2; pass++)
-		for (int32_t z = 0; z < job->total; z++) {
-			hl_lungs_count(mask, z, side);
-			int64_t both = side[0] + side[1];
-			if (pass == 0)
-				most = both > most ? both : most;
-			else if (both > 0 && (double)both >= LUNG_SHARE * (double)most)
-				job->slice[left++] = z;
-		}
-	job->count = left;
-}
-
-/* That no lungs can be looked for, as with too much noise, is no reason not to look at the slices. */
-static enum hilum_status choose(struct job *job, struct hilum_error *error)
-{
-	struct hl_lungs lungs;
-	enum hilum_status status = take_all(job, error);
-	if (status)
-		return status;
-	struct hl_volume volume = *job->volume;
-	/* Formats that keep it with 32 bits must not give other slices. */
-	for (int k = 0; k < 3; k++)
-		volume.spacing[k] = round(volume.spacing[k] * 1e6) / 1e6;
-	status = hl_lungs_find(&volume, job->profiler->threads, &lungs, error);
-	if (status == HILUM_ERROR_MEMORY)
-		return status;
-	if (status)
-		return HILUM_OK;
-	if (lungs.chest)
-		drop_without_lung(job, &lungs.mask);
-	hl_volume_free(&lungs.mask);
 	return HILUM_OK;
 }
 
@@ -227,7 +187,7 @@ enum hilum_status hl_profile_volume(const struct hl_profiler *profiler, const st
                                     struct hl_profile *out, struct hilum_error *error)
 {
 	struct job job = {.profiler = profiler, .volume = volume, .total = volume->depth};
-	enum hilum_status status = choose(&job, error);
+	enum hilum_status status = hl_lung_slices(volume, profiler->threads, &job.slice, &job.count, error);
 	if (!status)
 		status = run(&job, out, error);
 	job_free(&job);

@@ -17,7 +17,7 @@ static const char *const balances[] = {"none", "weights", "sampler", NULL};
 static const char *const channels[] = {"grey", "rgb", NULL};
 static const char *const fits[] = {"crop", "pad", NULL};
 static const char *const dims[] = {"2d", "2.5d", "3d", NULL};
-static const char *const extents[] = {"middle", "whole", NULL};
+static const char *const extents[] = {"middle", "whole", "lungs", NULL};
 
 #define TEXT(name_, member, initial_, value_, help_)                                                                   \
 	{                                                                                                              \
@@ -89,8 +89,8 @@ const struct hilum_option hilum_train_option_table[] = {
     FLAG("shuffle-labels", shuffle_labels, "control: labels are permuted over groups within each part, so that an honest pipeline scores chance"),
     CHOICE("dims", dims, dims, "2d", "what a case is: a slice; a slice with its neighbours as channels; a volume or a stack, which are the rows of a manifest with one patient and one stack (or nodule), by the column slice"),
     INT("depth", depth, 0, HL_RECIPE_DEPTH_MAX, NULL, "slices of the input (3 in 2.5d and 16 in 3d, or what the input line of the network says)"),
-    REAL("spacing", spacing, 0, 1000, "0", "millimetres from slice to slice of the input; 0: the cases' own slices"),
-    CHOICE("extent", extent, extents, "whole", "in 3d the middle slices, with air beyond the ends, or the whole case from end to end made into so many slices"),
+    REAL("spacing", spacing, 0, 1000, "0", "millimetres from slice to slice of the input (in 3d with --extent middle); 0: the cases' own slices"),
+    CHOICE("extent", extent, extents, "whole", "in 3d: the whole case from end to end made into so many slices; of a chest only from the first slice with lung to the last; or the middle slices, with air beyond the ends"),
     TEXT("windows", windows, NULL, "A,B", "two or three windows for Hounsfield units (lung, mediastinum, bone or center/width), one a channel, instead of --channels and --window-..."),
     {.name = NULL}
 };
@@ -151,6 +151,8 @@ static enum hilum_status check_together(const struct hilum_train_options *option
 		reason = "warmup must be shorter than all epochs";
 	else if (options->dims == HL_DIMS_2 && (options->depth > 1 || options->spacing > 0))
 		reason = "depth and spacing are for dims 2.5d and 3d";
+	else if (options->dims == HL_DIMS_3 && options->extent != HL_EXTENT_MIDDLE && options->spacing > 0)
+		reason = "in 3d, spacing goes with extent middle: otherwise depth decides";
 	else if (options->resume && !options->out)
 		reason = "resume needs out, the run to go on with";
 	else if (options->keep && options->keep[0] && strcmp(options->keep, "best") != 0 &&

@@ -191,6 +191,21 @@ class Scans(Phantoms):
         self.assertIn("two or three", run("train", self.volumes, *small, "--windows", "lung", "--out", self.file("x"),
                                           expect=2).stderr)
 
+    def test_from_the_first_slice_with_lung_to_the_last(self):
+        """Slices of air before the feet change what a network for volumes says of the whole, but not of the lungs."""
+        scan = bytearray(read(self.nifti))
+        scan[46:48] = struct.pack("<h", 16)
+        scan[352:352] = struct.pack("<h", -1000) * (4 * 64 * 64)
+        with open(self.file("longer.nii"), "wb") as file:
+            file.write(scan)
+        for extent, same in (("lungs", True), ("whole", False)):
+            model = f"run-{extent}"
+            run("train", self.volumes, "--size", "24", "--batch", "4", "--epochs", "1", "--split", "50/0/50", "--dims", "3d",
+                "--depth", "8", "--extent", extent, "--arch", "seed3d filters=4,8 dense=4", "--out", self.file(model))
+            self.assertEqual(self.answer(model, self.nifti) == self.answer(model, self.file("longer.nii")), same)
+        self.assertIn("spacing goes with", run("train", self.volumes, "--dims", "3d", "--spacing", "2", "--out",
+                                               self.file("x"), expect=2).stderr)
+
     def test_network_for_volumes(self):
         answer = self.answer("run-3d", self.nifti)
         self.assertNotIn("slices", answer)

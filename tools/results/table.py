@@ -2,6 +2,7 @@
 """Prints the tables of docs/results.md from what tools/results/run left behind, with the baselines beside them.
 
   table.py iq|lidc DATA FOLDS.csv OUT [PEER.csv]     PEER.csv: another program's out-of-fold predictions (path, fold, p)
+  table.py lidc3d DATA FOLDS.csv OUT SLICES          SLICES: the folder OUT of lidc, whose slices are averaged nodule by nodule
 
 Baselines: the majority class of the training folds; the nearest neighbour in the training folds on 32x32 thumbnails; for
 nodules the diameter alone. Everything is computed by scikit-learn and numpy (Debian: python3-sklearn, python3-pil)."""
@@ -49,6 +50,53 @@ def interval(y, p, unit, metric, repeats=1000):
 def line(name, *cells):
     print("| " + " | ".join([name, *cells]) + " |")
 
+
+def stacks():
+    """Nodules as stacks beside the same nodules as averaged slices."""
+    manifest = {row["path"]: row for row in rows(os.path.join(data, "manifest.csv"))}
+    done = [k for k in range(5) if os.path.exists(os.path.join(out, f"lidc3d-{k}.csv"))]
+
+    def nodules(folder, name, k):
+        found = {}
+        for row in rows(os.path.join(folder, f"{name}-{k}.csv")):
+            about = manifest[row["path"]]
+            found.setdefault((about["patient"], about["nodule"]), []).append(
+                (float(row["probability"]), int(row["label"]), float(about["diameter_mm"])))
+        return {key: numpy.mean(members, 0) for key, members in found.items()}
+
+    line("fold", "nodules", "stacks: AUC", "log loss", "accuracy", "averaged slices: AUC", "log loss", "accuracy",
+         "diameter: AUC", "majority")
+    line(*["---"] * 10)
+    every, patients = [], []
+    for k in done:
+        stack, average = nodules(out, "lidc3d", k), nodules(peer_file, "lidc", k)
+        assert stack.keys() == average.keys()
+        table = numpy.array([[*stack[key], average[key][0]] for key in stack])
+        assert all(stack[key][1] == average[key][1] for key in stack)
+        every.append(table)
+        patients += [key[0] for key in stack]
+        show(str(k), table)
+    table, unit = numpy.concatenate(every), numpy.array(patients)
+    show("all", table)
+    y, p, q, diameter = table[:, 1], table[:, 0], table[:, 3], table[:, 2]
+    for name, score in (("stacks", p), ("averaged slices", q), ("diameter", diameter), ("mean of both", (p + q) / 2)):
+        low, high = interval(y, score, unit, roc_auc_score)
+        print(f"{name}: AUC {roc_auc_score(y, score):.3f} [{low:.3f}, {high:.3f}]")
+    for name, metric in (("AUC", roc_auc_score), ("log loss", log_loss)):
+        low, high = interval(y, numpy.stack([p, q], 1), unit, lambda t, s, m=metric: m(t, s[:, 0]) - m(t, s[:, 1]))
+        print(f"{name}, stacks minus averaged slices: {metric(y, p) - metric(y, q):+.3f} [{low:+.3f}, {high:+.3f}] "
+              f"(bootstrap over {len(set(unit))} patients)")
+
+
+def show(name, table):
+    y, p, q, diameter = table[:, 1], table[:, 0], table[:, 3], table[:, 2]
+    line(name, str(len(y)), *(f"{value:.3f}" for value in [*figures(y, p), *figures(y, q), roc_auc_score(y, diameter),
+                                                           max(y.mean(), 1 - y.mean())]))
+
+
+if task == "lidc3d":
+    stacks()
+    sys.exit()
 
 fold_of = {row["path"]: int(row[column]) for row in rows(folds_file)}
 label_of = {row["path"]: int(row["label"] != "normal" if task == "iq" else row["label"] == "malignant")
