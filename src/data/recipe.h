@@ -13,8 +13,8 @@
 
 enum hl_fit { HL_FIT_CROP, HL_FIT_PAD };
 enum hl_dims { HL_DIMS_2, HL_DIMS_25, HL_DIMS_3 };
-/* 3-D: the middle depth slices; all from end to end made into depth; of a chest, those from the first that shows lung to
- * the last (data/lung_slices.h), of stacks all. */
+/* 3-D: the middle depth slices; all from end to end made into depth; of a chest, those from the first that shows lung
+ * to the last (data/lung_slices.h), of stacks all. */
 enum hl_extent { HL_EXTENT_MIDDLE, HL_EXTENT_WHOLE, HL_EXTENT_LUNGS };
 extern const char *const hl_dims_names[], *const hl_extent_names[]; /* NULL-terminated */
 

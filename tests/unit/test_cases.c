@@ -5,6 +5,8 @@
 
 #include "base/memory.h"
 #include "data/loader.h"
+#include "infer/combine.h"
+#include "model/model.h"
 
 #define SIDE 6
 #define PLANE ((size_t)SIDE * SIDE)
@@ -524,6 +526,94 @@ static void loads_stacks(void **state)
 	}
 }
 
+/* ---- answering slice by slice ---- */
+
+static void combines(void **state)
+{
+	(void)state;
+	const double rows[] = {0.8, 0.2, 0.4, 0.6, 0.9, 0.1};
+	const size_t last[] = {1, 2};
+	assert_true(fabs(hl_combine(HILUM_AGGREGATE_AUTO, rows + 1, 2, NULL, 3) - 0.3) < 1e-15);
+	assert_true(hl_combine(HILUM_AGGREGATE_MAX, rows + 1, 2, NULL, 3) == 0.6);
+	assert_true(fabs(hl_combine(HILUM_AGGREGATE_NOISY_OR, rows + 1, 2, last, 2) - (1 - 0.4 * 0.9)) < 1e-15);
+	double mean[3];
+	hl_combine_rows(rows, 3, NULL, 2, mean);
+	assert_true(fabs(mean[0] - 0.7 / 1.5) < 1e-15 && fabs(mean[1] - 0.55 / 1.5) < 1e-15);
+}
+
+static struct hilum_model *make_model(const struct hl_recipe *recipe, int32_t count)
+{
+	static char *classes[] = {"one", "two", "three"};
+	struct hilum_model *model = NULL;
+	struct hilum_error error = {0};
+	if (hl_model_create("conv filters=2\nrelu\nglobalpool\ndense units=$outputs\n", hl_recipe_shape(recipe),
+	                    classes, count, 7, &model, &error))
+		fail_msg("%s", error.message);
+	model->recipe = hl_recipe_json(recipe);
+	return model;
+}
+
+/* A volume slice by slice, without memory at any moment, and what cannot be asked for. */
+static void answers_slice_by_slice(void **state)
+{
+	const struct pictures *pictures = *state;
+	struct hl_recipe recipe = make_recipe(HL_DIMS_25, 3);
+	struct hl_volume volume;
+	struct hilum_error error = {0};
+	char path[512];
+	const char *paths[] = {path, path};
+	fill(&volume, 20);
+	pictures_path(pictures, "v.nii", path);
+	assert_int_equal(hl_nifti_write(path, &volume, NULL), HILUM_OK);
+	for (int32_t classes = 2; classes <= 3; classes++) {
+		struct hilum_model *model = make_model(&recipe, classes);
+		struct hilum_session *session = NULL;
+		struct hilum_prediction prediction = {.count = -1}, first = {.count = -1};
+		struct hilum_profile *profile = NULL;
+		assert_int_equal(hilum_session_open(model, NULL, &session, NULL), HILUM_OK);
+		enum hilum_status status = HILUM_ERROR_MEMORY;
+		for (int64_t i = 0; status == HILUM_ERROR_MEMORY; i++) {
+			hl_memory_fail_after(i);
+			status =
+			    hilum_predict_case(session, paths, 1, HILUM_AGGREGATE_MEAN, &prediction, &profile, &error);
+			hl_memory_fail_after(-1);
+			if (status)
+				assert_true(prediction.count == -1 && !profile);
+		}
+		if (status)
+			fail_msg("%s", error.message);
+		assert_int_equal(profile->count, 20);
+		double sum = 0;
+		for (int32_t i = 0; i < 20; i++) {
+			assert_int_equal(profile->slices[i].slice, i + 1);
+			assert_true(profile->slices[i].z == 2 * i);
+			sum += profile->slices[i].probability;
+		}
+		assert_true(fabs(sum / 20 - prediction.probability) < 1e-12);
+		assert_int_equal(hilum_predict_file(session, path, &first, NULL), HILUM_OK);
+		assert_true(first.probability == prediction.probability);
+		hilum_profile_free(profile);
+		/* Whole batches give the same but for rounding. */
+		struct hilum_session *wide = NULL;
+		assert_int_equal(hilum_session_open(model, &(struct hilum_session_options){.batch = 7}, &wide, NULL),
+		                 HILUM_OK);
+		assert_int_equal(hilum_predict_file(wide, path, &first, NULL), HILUM_OK);
+		assert_true(fabs(first.probability - prediction.probability) < 1e-6);
+		hilum_session_close(wide);
+		assert_int_equal(hilum_predict_case(session, paths, 0, 0, &prediction, NULL, NULL),
+		                 HILUM_ERROR_ARGUMENT);
+		assert_int_equal(hilum_predict_case(session, paths, 1, 4, &prediction, NULL, NULL),
+		                 HILUM_ERROR_ARGUMENT);
+		assert_int_equal(hilum_predict_case(session, paths, 1, HILUM_AGGREGATE_MAX, &prediction, NULL, NULL),
+		                 classes == 2 ? HILUM_OK : HILUM_ERROR_UNSUPPORTED);
+		assert_int_equal(hilum_predict_case(session, paths, 2, 0, &prediction, NULL, &error), HILUM_ERROR_DATA);
+		assert_non_null(strstr(error.message, "v.nii"));
+		hilum_session_close(session);
+		hilum_model_close(model);
+	}
+	hl_volume_free(&volume);
+}
+
 #define WITH_PICTURES(test) cmocka_unit_test_setup_teardown(test, pictures_setup, pictures_teardown)
 
 int main(void)
@@ -543,6 +633,8 @@ int main(void)
 	    cmocka_unit_test(augments_all_slices_alike),
 	    cmocka_unit_test(turns_over_and_shifts),
 	    WITH_PICTURES(loads_stacks),
+	    cmocka_unit_test(combines),
+	    WITH_PICTURES(answers_slice_by_slice),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
