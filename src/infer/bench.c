@@ -225,12 +225,12 @@ static enum hilum_status fit_noise(struct bench *bench, struct hl_quant *quant, 
 	enum hilum_status status = hl_quant_fit_open(bench->graph, bench->slab, bench->result.threads, &fit, error);
 	if (status)
 		return status;
-	hl_quant_fit_show(fit, bench->images);
-	status = hl_quant_fit_count(fit, error);
-	if (!status) {
+	for (int i = 0; i < HL_QUANT_SHOWINGS && !status; i++) {
 		hl_quant_fit_show(fit, bench->images);
-		hl_quant_fit_choose(fit, quant);
+		status = hl_quant_fit_next(fit, error);
 	}
+	if (!status)
+		hl_quant_fit_get(fit, quant);
 	hl_quant_fit_close(fit);
 	return status;
 }

@@ -56,14 +56,13 @@ enum hilum_status hl_quantize_fit(const struct hilum_model *model, const struct 
 		status = hl_loader_create(&loading, &loader, error);
 	if (!status)
 		status = hl_loader_preload(loader, say_unreadable, (void *)(uintptr_t)dataset, NULL, error);
-	if (!status)
+	for (int i = 0; i < HL_QUANT_SHOWINGS && !status; i++) {
 		status = show_all(loader, fit, error);
-	if (!status)
-		status = hl_quant_fit_count(fit, error);
-	if (!status)
-		status = show_all(loader, fit, error);
+		if (!status)
+			status = hl_quant_fit_next(fit, error);
+	}
 	if (!status) {
-		hl_quant_fit_choose(fit, out);
+		hl_quant_fit_get(fit, out);
 		*shown = hl_loader_count(loader);
 	}
 	hl_loader_destroy(loader);

@@ -7,14 +7,18 @@
 /* A scale is written and read as a double that is a float32. */
 static bool read_quant(const json_t *pair, struct hl_quant *out)
 {
-	const json_t *scale = json_array_get(pair, 0), *zero = json_array_get(pair, 1);
-	if (json_array_size(pair) != 2 || !json_is_number(scale) || !json_is_integer(zero))
+	const json_t *scale = json_array_get(pair, 0), *zero = json_array_get(pair, 1),
+	             *offset = json_array_get(pair, 2);
+	if (json_array_size(pair) != 3 || !json_is_number(scale) || !json_is_integer(zero) || !json_is_number(offset))
 		return false;
 	double value = json_number_value(scale);
 	json_int_t whole = json_integer_value(zero);
 	if (!(value >= (double)HL_QUANT_SCALE_MIN && value <= (double)HL_QUANT_SCALE_MAX) || whole < 0 || whole > 255)
 		return false;
-	*out = (struct hl_quant){.scale = (float)value, .zero = (int32_t)whole};
+	double shift = json_number_value(offset), most = 255 * value;
+	if (!(shift >= -most && shift <= most))
+		return false;
+	*out = (struct hl_quant){.scale = (float)value, .zero = (int32_t)whole, .offset = (float)shift};
 	return true;
 }
 
@@ -54,8 +58,9 @@ char *hl_quantization_print(const struct hl_graph *graph, const struct hl_quant 
 {
 	json_t *outputs = json_object(), *about = json_loads(fitted, 0, NULL);
 	for (int32_t i = 0; i <= graph->logits; i++)
-		json_object_set_new(outputs, graph->node[i].name,
-		                    json_pack("[f,I]", (double)quant[i].scale, (json_int_t)quant[i].zero));
+		json_object_set_new(
+		    outputs, graph->node[i].name,
+		    json_pack("[f,I,f]", (double)quant[i].scale, (json_int_t)quant[i].zero, (double)quant[i].offset));
 	json_t *root = json_pack("{s:o,s:o}", "outputs", outputs, "fitted", about);
 	char *text = root ? json_dumps(root, JSON_COMPACT) : NULL, *copy = text ? hl_strdup(text) : NULL;
 	free(text);

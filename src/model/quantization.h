@@ -1,6 +1,6 @@
 /* What a model's activations are as bytes, found by hilum_quantize on cases and kept in the model's metadata as JSON:
  *
- *   {"outputs": {NODE: [scale, zero], ...},    of the input and every layer up to the logits
+ *   {"outputs": {NODE: [scale, zero, offset], ...},    of the input and every layer up to the logits
  *    "fitted": {...}}                          where it comes from and what it costs, for people
  *
  * Weights are not stored as bytes: they are made so, by output channel, when the model is planned (nn/quant.h). */

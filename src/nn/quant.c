@@ -9,12 +9,12 @@
 bool hl_quant_valid(struct hl_quant quant)
 {
 	return quant.scale >= HL_QUANT_SCALE_MIN && quant.scale <= HL_QUANT_SCALE_MAX && quant.zero >= 0 &&
-	       quant.zero <= 255;
+	       quant.zero <= 255 && fabsf(quant.offset) <= 255 * quant.scale;
 }
 
 struct hl_quant hl_quant_of_range(float low, float high)
 {
-	struct hl_quant quant;
+	struct hl_quant quant = {.offset = 0};
 	double from = low < 0 ? (double)low : 0, to = high > 0 ? (double)high : 0, scale = (to - from) / 255;
 	if (!(scale > (double)HL_QUANT_SCALE_MIN))
 		scale = (double)HL_QUANT_SCALE_MIN;
@@ -48,11 +48,11 @@ static HL_VECTOR_CLONES void quantise(const float *restrict in, float inverse, i
 	}
 }
 
-static HL_VECTOR_CLONES void dequantise(const uint8_t *restrict in, float scale, int32_t zero, float *restrict out,
-                                        int64_t count)
+static HL_VECTOR_CLONES void dequantise(const uint8_t *restrict in, float scale, int32_t zero, float offset,
+                                        float *restrict out, int64_t count)
 {
 	for (int64_t i = 0; i < count; i++)
-		out[i] = (float)(in[i] - zero) * scale;
+		out[i] = (float)(in[i] - zero) * scale + offset;
 }
 
 void hl_quantise(const float *in, struct hl_quant quant, uint8_t *out, int64_t count)
@@ -62,7 +62,20 @@ void hl_quantise(const float *in, struct hl_quant quant, uint8_t *out, int64_t c
 
 void hl_dequantise(const uint8_t *in, struct hl_quant quant, float *out, int64_t count)
 {
-	dequantise(in, quant.scale, quant.zero, out, count);
+	dequantise(in, quant.scale, quant.zero, quant.offset, out, count);
+}
+
+double hl_quant_loss(const float *values, struct hl_quant quant, int64_t count)
+{
+	uint8_t byte[256];
+	double sum = 0;
+	for (int64_t from = 0; from < count; from += 256) {
+		int64_t some = count - from < 256 ? count - from : 256;
+		hl_quantise(values + from, quant, byte, some);
+		for (int64_t i = 0; i < some; i++)
+			sum += (double)values[from + i] - (byte[i] - quant.zero) * (double)quant.scale;
+	}
+	return sum;
 }
 
 /* ---- graphs ---- */

@@ -1,7 +1,9 @@
 /* Numbers as bytes: one scale and one zero for a whole activation, q = round(x / scale) + zero, kept within 0 to 255
- * (asymmetric, per tensor); weights have a scale for each output channel and no zero, q = round(w / scale) within -127
- * to 127. Jacob et al., "Quantization and training of neural networks for efficient integer-arithmetic-only inference",
- * CVPR 2018, sections 2.1 to 2.3. Halves are rounded to even. */
+ * (asymmetric, per tensor); who reads q takes it for scale (q - zero) + offset, where offset is what rounding takes
+ * away in the mean. That matters for pictures of 8 bits, whose greys are all off by the same part of a step. Weights
+ * have a scale for each output channel and no zero, q = round(w / scale) within -127 to 127. Jacob et al.,
+ * "Quantization and training of neural networks for efficient integer-arithmetic-only inference", CVPR 2018,
+ * sections 2.1 to 2.3. Halves are rounded to even. */
 #ifndef HL_NN_QUANT_H
 #define HL_NN_QUANT_H
 #include "nn/tensor.h"
@@ -11,6 +13,7 @@ struct hl_graph;
 struct hl_quant {
 	float scale; /* HL_QUANT_SCALE_MIN to HL_QUANT_SCALE_MAX */
 	int32_t zero;
+	float offset; /* within 255 scales */
 };
 
 /* A product of three such, with 2^31 of them added, stays a normal float32. */
@@ -19,9 +22,12 @@ struct hl_quant {
 
 bool hl_quant_valid(struct hl_quant quant);
 
-/* That in which low to high, and 0, can be told; zero stands for 0 exactly. Values beyond the limits of scales are
- * brought within them. */
+/* That in which low to high, and 0, can be told; zero stands for 0 exactly, but for the offset, which is 0. Values
+ * beyond the limits of scales are brought within them. */
 struct hl_quant hl_quant_of_range(float low, float high);
+
+/* The sum of what is lost: value less what its byte stands for, without the offset. */
+double hl_quant_loss(const float *values, struct hl_quant quant, int64_t count);
 
 /* NaN becomes some byte. count elements, without threads of its own. */
 void hl_quantise(const float *in, struct hl_quant quant, uint8_t *out, int64_t count);

@@ -1,7 +1,8 @@
 /* A convolution or dense layer on bytes, with what follows it: its parameters as bytes and what makes an output of a
  * sum, the same to the bit wherever it runs.
  *
- * With q for bytes and a sum over all weights of a channel, padding included (it holds the input's zero), the output is
+ * With q for bytes and a sum over all weights of a channel, padding included (it holds the input's zero, and so is off
+ * by the input's offset), the output is
  *
  *   round(clamp(bend(fma(other, add, fma(sum q_weight q_in, scale, shift))))) + zero
  *
