@@ -158,7 +158,8 @@ struct hilum_train_options {
 	                         network of init, otherwise "seed" */
 	const char *out;      /* run folder; NULL: runs/ and the first free name made from data and arch */
 	const char *positive; /* "A,B": classes merged into the positive class of a binary task */
-	const char *groups;   /* CSV path,group (or patient); overrides the manifest's groups */
+	const char *groups;   /* CSV path,group (or patient); overrides the manifest's groups; "auto": those that an
+	                         audit infers, likenesses being of one patient */
 	const char *split;    /* "70/15/15" */
 	const char *folds;    /* CSV with path and a column that starts with fold */
 	const char *fold_column; /* that column's name when there are several; NULL: the only one, or "fold" */
@@ -188,6 +189,7 @@ struct hilum_train_options {
 	bool resume; /* go on with the run in out, or begin it when it has no checkpoint yet. Options left at their
 	                defaults take the run's values; others, and those given (hilum_train_events), must agree with
 	                them (threads, memory and checkpoint may differ) */
+	bool allow_leakage;  /* train though pictures on two sides of the split are alike; the model says so */
 	bool shuffle_labels; /* a control: labels permuted over groups; an honest pipeline then scores chance */
 	int dims;            /* 2d, 2.5d, 3d: a case is a slice, a slice with its neighbours as channels, a volume or
 	                        stack */
@@ -427,6 +429,51 @@ HILUM_API const struct hilum_scores *hilum_crossval_scores(const struct hilum_cr
  * be had without a network; or one JSON object. */
 HILUM_API enum hilum_status hilum_crossval_print(const struct hilum_crossval *crossval, enum hilum_output output,
                                                  FILE *file, struct hilum_error *error);
+
+/* ---- audit: can a score on these data be believed? -------------------------------------------------------------- */
+
+struct hilum_audit_options {
+	const char *data;     /* folder of class folders, or a CSV manifest */
+	const char *groups;   /* CSV path,group (or patient) to compare the inferred groups with; NULL: the manifest's */
+	const char *positive; /* as for training, and the next four too: a split to look for leaks in */
+	const char *split, *folds, *fold_column;
+	int64_t fold; /* -1: with folds, leaks between any two of them */
+	double validation;
+	int64_t seed, threads;
+	int64_t resamples; /* draws behind the intervals of shortcuts; 0: none */
+	bool quick;        /* exact copies and pictures in the same position only; no shortcuts */
+};
+/* All but data, which is set by the caller. */
+HILUM_API extern const struct hilum_option hilum_audit_option_table[];
+
+struct hilum_audit_events {
+	/* What is being done and how far it is; called on one thread at a time, not always the same. */
+	void (*progress)(void *context, const char *what, int64_t done, int64_t total);
+	void *context;
+	const volatile int *stop; /* non-zero asks to stop; NULL: never */
+};
+
+struct hilum_audit;
+
+/* Looks at every picture of a data set and compares each with each: files that cannot be read or are no CT, copies
+ * changed or not, neighbouring slices, labels that contradict each other, groups to stand in for patients, pairs on two
+ * sides of a split, and what predicts the label though it should not. Memory: about 20 KB a picture. events may be
+ * NULL. hilum_audit_free. */
+HILUM_API enum hilum_status hilum_audit(const struct hilum_audit_options *options,
+                                        const struct hilum_audit_events *events, struct hilum_audit **out,
+                                        struct hilum_error *error);
+HILUM_API void hilum_audit_free(struct hilum_audit *audit);
+
+/* What was found, for a person or as one JSON object: unreadable, pairs (a, b, kind, score), groups (path to group),
+ * label_conflicts, shortcuts (name, auc, interval), leaks; see docs/audit.md. */
+HILUM_API enum hilum_status hilum_audit_print(const struct hilum_audit *audit, enum hilum_output output, FILE *file,
+                                              struct hilum_error *error);
+/* One HTML file with the pairs as pictures, which needs nothing else. */
+HILUM_API enum hilum_status hilum_audit_html(const struct hilum_audit *audit, const char *path,
+                                             struct hilum_error *error);
+/* The inferred groups as CSV path,group, as --groups takes them. */
+HILUM_API enum hilum_status hilum_audit_write_groups(const struct hilum_audit *audit, const char *path,
+                                                     struct hilum_error *error);
 
 /* ---- calibration ---------------------------------------------------------------------------------------------- */
 

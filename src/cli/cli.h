@@ -24,7 +24,7 @@ struct verb {
 };
 
 extern const struct verb verb_phantom, verb_train, verb_eval, verb_score, verb_predict, verb_info, verb_ops,
-    verb_doctor, verb_bench, verb_compare, verb_calibrate, verb_view, verb_convert, verb_lungs, verb_quantize,
+    verb_doctor, verb_bench, verb_compare, verb_calibrate, verb_view, verb_convert, verb_lungs, verb_quantize, verb_audit,
     verb_crossval;
 extern const struct verb *const verbs[]; /* NULL-terminated */
 
@@ -50,6 +50,8 @@ bool cli_is_terminal(void);
 /* Clears a moving line, if there is one, so that a message can be printed. */
 void cli_progress(void *context, const struct hilum_progress *progress);
 void cli_clear_line(void);
+/* Replaces the moving line. */
+void cli_moving_line(const char *format, ...) __attribute__((format(printf, 1, 2)));
 /* Set by the first Ctrl-C or SIGTERM; the second ends the process. */
 extern volatile int cli_stop;
 void cli_catch_signals(void);

@@ -2,6 +2,7 @@
 #include "cli.h"
 
 #include <math.h>
+#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -20,6 +21,17 @@ void cli_clear_line(void)
 	if (line_shown)
 		fputs("\r\033[K", stderr);
 	line_shown = false;
+}
+
+void cli_moving_line(const char *format, ...)
+{
+	va_list arguments;
+	fputs("\r\033[K", stderr);
+	va_start(arguments, format);
+	vfprintf(stderr, format, arguments);
+	va_end(arguments);
+	fflush(stderr);
+	line_shown = true;
 }
 
 static double now(void)
