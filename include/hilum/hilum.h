@@ -195,9 +195,9 @@ struct hilum_train_options {
 	                        stack */
 	int64_t depth;       /* slices of the input; 0: what the architecture's input line says, or init, otherwise 3 in
 	                        2.5d and 16 in 3d */
-	double spacing;      /* mm from slice to slice of the input, in 3d with extent middle; 0: the cases' own slices */
-	int extent;          /* 3d: middle, the middle slices; whole, all from end to end made into depth; lungs, of a
-	                        chest those from the first with lung to the last */
+	double spacing; /* mm from slice to slice of the input, in 3d with extent middle; 0: the cases' own slices */
+	int extent;     /* 3d: middle, the middle slices; whole, all from end to end made into depth; lungs, of a
+	                   chest those from the first with lung to the last */
 	const char *windows; /* "lung,mediastinum": two or three windows for Hounsfield units, one a channel, instead of
 	                        channels and the window; NULL: none */
 };
@@ -238,8 +238,8 @@ struct hilum_train_result {
 };
 
 /* Trains and writes the run folder: command.txt, options.json, arch.txt, recipe.json, split.csv, log.csv, best.hilum,
- * last.hilum and checkpoint.safetensors. HILUM_ERROR_STOPPED when stopped by the caller: the checkpoint is on disk and
- * options->resume goes on from it bit for bit. events may be NULL. */
+ * last.hilum, checkpoint.safetensors and the test part's predictions.csv. HILUM_ERROR_STOPPED when stopped by the
+ * caller: the checkpoint is on disk and options->resume goes on from it bit for bit. events may be NULL. */
 HILUM_API enum hilum_status hilum_train(const struct hilum_train_options *options,
                                         const struct hilum_train_events *events, struct hilum_train_result *result,
                                         struct hilum_error *error);
@@ -297,9 +297,9 @@ HILUM_API enum hilum_status hilum_predict_pixels(struct hilum_session *session, 
 
 /* A slice of a case, as a network for slices answers it. */
 struct hilum_slice {
-	int32_t slice;      /* from 1 */
-	double z;           /* mm: where the slice's middle lies in the patient, towards the head; from the first slice on
-	                       where only distances are known; NaN: not known */
+	int32_t slice; /* from 1 */
+	double z;      /* mm: where the slice's middle lies in the patient, towards the head; from the first slice on
+	                  where only distances are known; NaN: not known */
 	double probability; /* of the network itself; binary: of the positive class, otherwise of the case's class */
 };
 struct hilum_profile {
@@ -433,8 +433,8 @@ HILUM_API enum hilum_status hilum_crossval_print(const struct hilum_crossval *cr
 /* ---- audit: can a score on these data be believed? -------------------------------------------------------------- */
 
 struct hilum_audit_options {
-	const char *data;     /* folder of class folders, or a CSV manifest */
-	const char *groups;   /* CSV path,group (or patient) to compare the inferred groups with; NULL: the manifest's */
+	const char *data;   /* folder of class folders, or a CSV manifest */
+	const char *groups; /* CSV path,group (or patient) to compare the inferred groups with; NULL: the manifest's */
 	const char *positive; /* as for training, and the next four too: a split to look for leaks in */
 	const char *split, *folds, *fold_column;
 	int64_t fold; /* -1: with folds, leaks between any two of them */
@@ -474,6 +474,25 @@ HILUM_API enum hilum_status hilum_audit_html(const struct hilum_audit *audit, co
 /* The inferred groups as CSV path,group, as --groups takes them. */
 HILUM_API enum hilum_status hilum_audit_write_groups(const struct hilum_audit *audit, const char *path,
                                                      struct hilum_error *error);
+
+/* ---- report ---------------------------------------------------------------------------------------------------- */
+
+struct hilum_report_options {
+	const char *out;       /* HTML file; NULL: report.html */
+	const char *title;     /* NULL: the first input's name */
+	const char *data;      /* folder or manifest in which pictures are looked up; NULL: where the run was trained */
+	const char *table;     /* CSV with path and further columns; NULL: data, where that is a manifest */
+	const char *subgroups; /* column of it whose values are scored apart; NULL: none */
+	int64_t errors;        /* worst ones shown as pictures */
+	struct hilum_score_options scoring;
+};
+HILUM_API extern const struct hilum_option hilum_report_option_table[];
+
+/* One HTML file about the first input, with no reference to anything outside it: a run folder of hilum_train (its test
+ * part) or hilum_crossval, or a table as for hilum_score_file. Further inputs are compared with it. It holds pictures
+ * and paths of the cases. */
+HILUM_API enum hilum_status hilum_report(const char *const *inputs, size_t count,
+                                         const struct hilum_report_options *options, struct hilum_error *error);
 
 /* ---- calibration ---------------------------------------------------------------------------------------------- */
 
@@ -542,10 +561,10 @@ HILUM_API extern const struct hilum_option hilum_quantize_option_table[];
 struct hilum_quantize_result {
 	char file[512]; /* written */
 	char part[16], test_part[16];
-	size_t cases, test_cases;                   /* readable ones */
-	double auc[2], log_loss[2], accuracy[2];    /* float32, int8; NaN where undefined */
-	double largest, mean;                       /* difference of a case's probabilities */
-	size_t changed;                             /* cases that get another class */
+	size_t cases, test_cases;                /* readable ones */
+	double auc[2], log_loss[2], accuracy[2]; /* float32, int8; NaN where undefined */
+	double largest, mean;                    /* difference of a case's probabilities */
+	size_t changed;                          /* cases that get another class */
 };
 
 /* Finds the scales by which the network's activations are told in bytes, measures what that costs, and stores both in

@@ -44,6 +44,9 @@ bool hl_scan_has_extension(const char *path);
 /* Writers, through base/file.h's write-and-rename. PNG: U8 or U16, 1 or 3 channels; TIFF: any type, deflate. NIfTI and
  * MetaImage: grey, any type, with its place in the patient; NIfTI is packed when the path ends in .gz, MetaImage when
  * asked. A .mhd gets a second file beside it, .raw or .zraw, which is written first. */
+struct hl_buffer;
+/* A PNG in memory; the caller frees out with hl_buffer_free. */
+enum hilum_status hl_png_encode(const struct hl_volume *volume, struct hl_buffer *out, struct hilum_error *error);
 enum hilum_status hl_png_write(const char *path, const struct hl_volume *volume, struct hilum_error *error);
 enum hilum_status hl_tiff_write(const char *path, const struct hl_volume *volume, struct hilum_error *error);
 enum hilum_status hl_nifti_write(const char *path, const struct hl_volume *volume, struct hilum_error *error);

@@ -447,7 +447,7 @@ static enum hilum_status finish(struct training *training, struct hilum_train_re
 	bool last = options->keep && strcmp(options->keep, "last") == 0;
 	struct hilum_model *model = NULL, view = hl_trainer_view(&training->trainer);
 	struct hilum_scores *scores = NULL;
-	char path[HL_RUN_PATH_MAX], hash[17], kept[17];
+	char path[HL_RUN_PATH_MAX], table[HL_RUN_PATH_MAX], hash[17], kept[17];
 	hl_model_hash(&view, hash);
 	enum hilum_status status = hl_run_path(&training->run, last ? HL_RUN_LAST : HL_RUN_BEST, path, error);
 	if (!status)
@@ -461,6 +461,10 @@ static enum hilum_status finish(struct training *training, struct hilum_train_re
 		status = score(training, model, &scores, error);
 		if (!status)
 			status = add_scores(path, model, scores, error);
+		if (!status)
+			status = hl_run_path(&training->run, "predictions.csv", table, error);
+		if (!status)
+			status = hl_scores_write_predictions(scores, table, error);
 	}
 	hilum_model_close(model);
 	if (status) {

@@ -201,19 +201,17 @@ out:
 	return status;
 }
 
-enum hilum_status hl_png_write(const char *path, const struct hl_volume *volume, struct hilum_error *error)
+enum hilum_status hl_png_encode(const struct hl_volume *volume, struct hl_buffer *out, struct hilum_error *error)
 {
 	struct spng_ihdr header = {.width = (uint32_t)volume->width, .height = (uint32_t)volume->height};
 	enum hilum_status status;
-	struct hl_part part;
 	spng_ctx *context;
 	void *png = NULL;
-	size_t size;
+	size_t size, length = 0;
 	int code;
 
 	if (volume->depth != 1 || (volume->type != HL_VOXEL_U8 && volume->type != HL_VOXEL_U16))
-		return hl_fail(error, HILUM_ERROR_UNSUPPORTED, "%s: PNG holds one slice of 8 or 16 bits, unsigned",
-		               path);
+		return hl_fail(error, HILUM_ERROR_UNSUPPORTED, "PNG holds one slice of 8 or 16 bits, unsigned");
 	context = spng_ctx_new(SPNG_CTX_ENCODER);
 	if (!context)
 		return hl_fail_memory(error, sizeof(header), "the PNG encoder");
@@ -226,16 +224,26 @@ enum hilum_status hl_png_write(const char *path, const struct hl_volume *volume,
 	if (!code)
 		code = spng_encode_image(context, volume->voxels, size, SPNG_FMT_PNG, SPNG_ENCODE_FINALIZE);
 	if (!code)
-		png = spng_get_png_buffer(context, &part.length, &code);
-	if (code || !png) {
-		status = hl_fail(error, code == SPNG_EMEM ? HILUM_ERROR_MEMORY : HILUM_ERROR_INTERNAL, "%s: %s", path,
+		png = spng_get_png_buffer(context, &length, &code);
+	hl_buffer_init(out, length);
+	if (code || !png)
+		status = hl_fail(error, code == SPNG_EMEM ? HILUM_ERROR_MEMORY : HILUM_ERROR_INTERNAL, "%s",
 		                 spng_strerror(code));
-	} else {
-		part.data = png;
-		status = hl_file_write(path, &part, 1, error);
-	}
+	else
+		status = hl_buffer_append(out, png, length, error);
 	free(png);
 	spng_ctx_free(context);
+	return status;
+}
+
+enum hilum_status hl_png_write(const char *path, const struct hl_volume *volume, struct hilum_error *error)
+{
+	struct hl_buffer png;
+	enum hilum_status status = hl_png_encode(volume, &png, error);
+	if (status)
+		return hl_prefix(error, status, "%s", path);
+	status = hl_file_write(path, &(struct hl_part){png.data, png.length}, 1, error);
+	hl_buffer_free(&png);
 	return status;
 }
 
