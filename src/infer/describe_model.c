@@ -15,8 +15,8 @@
 struct description {
 	struct hilum_model *model;
 	struct hl_buffer arch;
-	struct hl_plan *plan[2];                                    /* per enum hl_type; NULL unless asked for */
-	json_t *recipe, *provenance, *split, *scores, *calibration; /* NULL where absent or unreadable */
+	struct hl_plan *plan[2]; /* per enum hl_type; NULL unless asked for */
+	json_t *recipe, *provenance, *split, *scores, *calibration, *quantization; /* NULL where absent or unreadable */
 	char hash[17], input[96];
 };
 
@@ -91,6 +91,8 @@ static json_t *model_json(const struct description *this, const char *path)
 	              (json_int_t)part_size(this, "test"), "scores", this->scores, "research_use_only", 1);
 	if (root && this->calibration)
 		json_object_set(root, "calibration", this->calibration);
+	if (root && this->quantization)
+		json_object_set(root, "quantization", json_object_get(this->quantization, "fitted"));
 	for (int t = HL_F32; root && t <= HL_BF16; t++)
 		if (this->plan[t]) {
 			char key[32];
@@ -211,6 +213,9 @@ static void print_provenance(const struct description *this, FILE *file)
 		        part_size(this, "val"), part_size(this, "test"));
 	if (json_is_true(json_object_get(this->provenance, "shuffled_labels")))
 		fputs("  A control: trained on shuffled labels. It knows nothing.\n", file);
+	if (json_integer_value(json_object_get(this->provenance, "leaks")) > 0)
+		fputs("  Its split leaks: the same pictures, or nearly so, stand on two sides of it. Its scores flatter.\n",
+		      file);
 	if (json_is_false(json_object_get(this->provenance, "grouped")))
 		fputs("  Split without groups: pictures of one patient may be on both sides, which flatters every "
 		      "score.\n",
@@ -264,6 +269,21 @@ static void print_calibration(const struct description *this, FILE *file)
 	fputc('\n', file);
 }
 
+static void print_quantization(const struct description *this, FILE *file)
+{
+	const json_t *fitted = json_object_get(this->quantization, "fitted"), *auc = json_object_get(fitted, "auc");
+	if (!this->quantization)
+		return;
+	fprintf(file, "\n  int8: scales from %lld cases",
+	        (long long)json_integer_value(json_object_get(fitted, "cases")));
+	if (json_is_number(json_object_get(auc, "int8")))
+		fprintf(file, "; ROC-AUC %.4f instead of %.4f on %lld others",
+		        json_number_value(json_object_get(auc, "int8")),
+		        json_number_value(json_object_get(auc, "fp32")),
+		        (long long)json_integer_value(json_object_get(fitted, "test_cases")));
+	fputc('\n', file);
+}
+
 static void print_text(const struct description *this, const char *path, FILE *file)
 {
 	print_summary(this, path, file);
@@ -277,6 +297,7 @@ static void print_text(const struct description *this, const char *path, FILE *f
 	print_provenance(this, file);
 	print_scores(this, file);
 	print_calibration(this, file);
+	print_quantization(this, file);
 	fputs("Research use only: not a medical device.\n", file);
 }
 
@@ -305,6 +326,7 @@ static enum hilum_status gather(const char *path, bool plan, struct description 
 	this->split = parse(this->model->split);
 	this->scores = parse(this->model->scores);
 	this->calibration = parse(this->model->calibration);
+	this->quantization = parse(this->model->quantization);
 	return HILUM_OK;
 }
 
@@ -323,6 +345,7 @@ enum hilum_status hl_describe_model(const char *path, enum hilum_output output, 
 	json_decref(this.split);
 	json_decref(this.scores);
 	json_decref(this.calibration);
+	json_decref(this.quantization);
 	for (int t = HL_F32; t <= HL_BF16; t++)
 		hl_plan_destroy(this.plan[t]);
 	hl_buffer_free(&this.arch);

@@ -5,6 +5,7 @@
 #include "base/memory.h"
 #include "base/random.h"
 #include "model/model.h"
+#include "model/quantization.h"
 #include "nn/arch.h"
 
 #include <math.h>
@@ -118,6 +119,14 @@ static void mutate(struct hl_random *random, char *bytes, size_t *length)
 static const char calibration[] = "{\"map\":{\"kind\":\"isotonic\",\"from\":[0.1,0.5,0.9],\"to\":[0.2,0.4,0.7]},"
                                   "\"conformal\":{\"alpha\":0.1,\"low_below\":0.2,\"high_above\":0.8}}";
 
+static char *quantization(const struct hl_graph *graph)
+{
+	struct hl_quant quant[64];
+	for (int i = 0; i < 64; i++)
+		quant[i] = (struct hl_quant){.scale = 0.125F, .zero = 17, .offset = 0.01F};
+	return graph->nodes <= 64 ? hl_quantization_print(graph, quant, "{}") : NULL;
+}
+
 int main(int argc, char **argv)
 {
 	int count = argc > 1 ? atoi(argv[1]) : 400;
@@ -134,8 +143,8 @@ int main(int argc, char **argv)
 	struct hl_shape input = {.n = 1, .d = 1, .h = 32, .w = 32, .c = 1};
 	if (hl_arch_text("seed filters=4,8 dense=8", &text, &error) ||
 	    hl_model_create(text.data, input, classes, 2, 1, &model, &error) ||
-	    !(model->calibration = hl_strdup(calibration)) || hl_model_save(model, path, &error) ||
-	    hl_file_read(path, 1 << 24, &whole, &error)) {
+	    !(model->calibration = hl_strdup(calibration)) || !(model->quantization = quantization(model->graph)) ||
+	    hl_model_save(model, path, &error) || hl_file_read(path, 1 << 24, &whole, &error)) {
 		fprintf(stderr, "%s\n", error.message);
 		return EXIT_FAILURE;
 	}
