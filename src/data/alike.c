@@ -26,6 +26,11 @@ const char *const hl_alike_names[HL_ALIKE_COUNT] = {"bytes",   "pixels",    "tur
                                                     "cropped", "shifted",   "resized", "brightness",
                                                     "noise",   "reencoded", "adjacent"};
 
+bool hl_alike_moved(enum hl_alike kind)
+{
+	return kind >= HL_ALIKE_TURNED && kind <= HL_ALIKE_SHIFTED;
+}
+
 /* ---- the same digests ---- */
 
 struct digest {
@@ -60,9 +65,14 @@ static enum hilum_status add(struct found *found, const struct hl_pair *pair, st
 	return HILUM_OK;
 }
 
+static bool apart(const int32_t *part, uint32_t a, uint32_t b)
+{
+	return part[a] >= 0 && part[b] >= 0 && part[a] != part[b];
+}
+
 /* Of equal pictures each is paired with the first; only that one is compared with others. first[i]: that of i. */
-static enum hilum_status find_equal(const struct hl_looks *looks, uint32_t *first, struct found *found,
-                                    struct hilum_error *error)
+static enum hilum_status find_equal(const struct hl_looks *looks, const int32_t *part, uint32_t *first,
+                                    struct found *found, struct hilum_error *error)
 {
 	struct digest *list = hl_alloc(looks->count, sizeof(*list));
 	enum hilum_status status = HILUM_OK;
@@ -93,7 +103,15 @@ static enum hilum_status find_equal(const struct hl_looks *looks, uint32_t *firs
 			}
 		const struct hl_look *a = &looks->look[with], *b = &looks->look[list[i].index];
 		bool bytes = a->hashed && b->hashed && memcmp(a->bytes, b->bytes, HL_LOOK_DIGEST) == 0;
-		first[list[i].index] = list[start].index;
+		if (part) {
+			/* Each part keeps its own to be compared; what counts is one that stands in another. */
+			for (size_t k = start; k < i && !apart(part, with, list[i].index); k++)
+				with = list[k].index;
+			if (!apart(part, with, list[i].index))
+				continue;
+		} else {
+			first[list[i].index] = list[start].index;
+		}
 		status =
 		    add(found, &(struct hl_pair){with, list[i].index, bytes ? HL_ALIKE_BYTES : HL_ALIKE_PIXELS, 1, 1},
 		        error);
@@ -184,9 +202,11 @@ static bool judge(const struct hl_look *moving, const struct hl_look *fixed, con
 
 struct proving {
 	const struct hl_looks *looks;
+	const int32_t *part;   /* NULL: all pairs are of interest */
 	const uint32_t *index; /* of each picture searched: its case */
 	size_t count;
 	const struct hl_candidate *candidates;
+	bool *proven_one;       /* of each picture */
 	struct hl_pair *proven; /* count * HL_ALIKE_KEPT; score 0: not proven */
 	const struct hl_watch *watch;
 	pthread_mutex_t mutex;
@@ -204,17 +224,24 @@ static void prove_one(void *context, int32_t index)
 	if (hl_watch_stopped(proving->watch))
 		return;
 	hl_view_make(own->small, &moving);
-	for (int32_t k = 0, failed = 0; k < HL_ALIKE_KEPT && candidates[k].likeness > 0 && failed < GIVE_UP; k++) {
+	for (int32_t k = 0, failed = 0; k < HL_ALIKE_KEPT; k++) {
+		enum hl_alike kind;
+		failed = k % HL_ALIKE_OF_A_WAY == 0 ? 0 : failed;
+		if (candidates[k].likeness < 0 || failed >= GIVE_UP)
+			continue;
 		uint32_t other = proving->index[candidates[k].index], this = proving->index[index];
 		const struct hl_look *look = &proving->looks->look[other];
+		/* Copies in place are far more alike than this; with parts one of them is enough. */
+		if (proving->part && (proving->proven_one[index] || candidates[k].likeness < 0.95f ||
+		                      !apart(proving->part, this, other)))
+			continue;
 		const struct hl_affine start = hl_alike_start(candidates[k].variant);
-		enum hl_alike kind;
 		hl_view_make(look->small, &fixed);
-		bool matched = hl_match(&moving, &fixed, &start, &match);
 		failed++;
-		if (!matched || !judge(own, look, &match, &kind))
+		if (!hl_match(&moving, &fixed, &start, &match) || !judge(own, look, &match, &kind))
 			continue;
 		failed = 0;
+		proving->proven_one[index] = kind != HL_ALIKE_ADJACENT;
 		proven[k] = (struct hl_pair){this < other ? this : other, this < other ? other : this, kind,
 		                             match.correlation, match.detail};
 	}
@@ -246,12 +273,14 @@ static enum hilum_status search_and_prove(const struct hl_looks *looks, const st
                                           const struct hl_watch *watch, const uint32_t *index, size_t count,
                                           struct found *found, struct hilum_error *error)
 {
-	struct proving proving = {.looks = looks, .index = index, .count = count, .watch = watch};
+	struct proving proving = {
+	    .looks = looks, .part = options->part, .index = index, .count = count, .watch = watch};
 	const uint8_t **pictures = hl_alloc(count, sizeof(*pictures));
 	struct hl_candidate *candidates = hl_alloc(count * HL_ALIKE_KEPT, sizeof(*candidates));
 	enum hilum_status status = HILUM_OK;
 	proving.proven = hl_alloc(count * HL_ALIKE_KEPT, sizeof(*proving.proven));
-	if (!pictures || !candidates || !proving.proven) {
+	proving.proven_one = hl_alloc(count, sizeof(*proving.proven_one));
+	if (!pictures || !candidates || !proving.proven || !proving.proven_one) {
 		status = hl_fail_memory(error, count * HL_ALIKE_KEPT * sizeof(*proving.proven), "pairs");
 		goto out;
 	}
@@ -273,6 +302,7 @@ out:
 	hl_free(pictures);
 	hl_free(candidates);
 	hl_free(proving.proven);
+	hl_free(proving.proven_one);
 	return status;
 }
 
@@ -286,7 +316,7 @@ enum hilum_status hl_alike_find(const struct hl_looks *looks, const struct hl_al
 	if (!first || !index)
 		status = hl_fail_memory(error, looks->count * sizeof(*first), "pairs");
 	if (!status)
-		status = find_equal(looks, first, &found, error);
+		status = find_equal(looks, options->part, first, &found, error);
 	for (size_t i = 0; i < looks->count && !status; i++)
 		if (!looks->look[i].reason && first[i] == i)
 			index[count++] = (uint32_t)i;

@@ -31,6 +31,9 @@ enum hl_alike {
 /* "bytes", "pixels", "turned", ... and what that is in words. */
 extern const char *const hl_alike_names[HL_ALIKE_COUNT];
 
+/* Whether one lies otherwise than the other. */
+bool hl_alike_moved(enum hl_alike kind);
+
 /* Two cases, a < b as the data set has them. */
 struct hl_pair {
 	uint32_t a, b;
@@ -47,6 +50,7 @@ struct hl_pairs {
 /* The cheap search: plain positions only, no turns, cuts or rotations. */
 struct hl_alike_options {
 	bool cheap;
+	const int32_t *part; /* only pairs of different parts, each picture's first one; -1: of none. NULL: all pairs */
 	int32_t threads;
 };
 

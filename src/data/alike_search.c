@@ -30,26 +30,35 @@ struct position {
 
 static const float scales[SCALES] = {1, 0.9f, 0.8f, 0.72f};
 
-static int32_t list_positions(bool cheap, struct position *out)
+static void add_shifts(int32_t s, struct position *out, int32_t *count)
 {
 	static const float steps[SCALES] = {0.04f, 0.05f, 0.05f, 0.047f};
 	static const int32_t reach[SCALES] = {2, 1, 2, 3};
+	for (int32_t y = -reach[s]; y <= reach[s]; y++)
+		for (int32_t x = -reach[s]; x <= reach[s]; x++)
+			if (s > 0 || x || y)
+				out[(*count)++] =
+				    (struct position){scales[s], 0, (float)x * steps[s], (float)y * steps[s], s, 0};
+}
+
+/* Way by way: first[w] is where they begin, first[HL_ALIKE_WAYS] how many there are. */
+static void list_positions(bool cheap, struct position *out, int32_t first[HL_ALIKE_WAYS + 1])
+{
 	int32_t count = 0;
+	first[0] = 0;
 	out[count++] = (struct position){.scale = 1};
-	if (cheap)
-		return count;
-	for (int32_t turn = 1; turn < TURNS; turn++)
-		out[count++] = (struct position){.scale = 1, .turn = turn};
-	for (int32_t s = 0; s < SCALES; s++)
-		for (int32_t y = -reach[s]; y <= reach[s]; y++)
-			for (int32_t x = -reach[s]; x <= reach[s]; x++)
-				if (s > 0 || x || y)
-					out[count++] = (struct position){scales[s],           0, (float)x * steps[s],
-					                                 (float)y * steps[s], s, 0};
-	for (int32_t k = -2; k <= 2; k++)
+	if (!cheap)
+		add_shifts(0, out, &count);
+	for (int32_t k = -2; k <= 2 && !cheap; k++)
 		if (k)
 			out[count++] = (struct position){.scale = 1, .angle = (float)k * 5 * (float)M_PI / 180};
-	return count;
+	first[1] = count;
+	for (int32_t turn = 1; turn < TURNS && !cheap; turn++)
+		out[count++] = (struct position){.scale = 1, .turn = turn};
+	first[2] = count;
+	for (int32_t s = 1; s < SCALES && !cheap; s++)
+		add_shifts(s, out, &count);
+	first[3] = count;
 }
 
 /* The eight turns: (x, y) to (x, y), mirrored where odd, then turned by quarters. */
@@ -81,7 +90,8 @@ static struct hl_affine map_of(const struct position *position)
 struct hl_affine hl_alike_start(uint16_t variant)
 {
 	struct position positions[VARIANTS_MAX];
-	list_positions(false, positions);
+	int32_t first[HL_ALIKE_WAYS + 1];
+	list_positions(false, positions, first);
 	return map_of(&positions[variant]);
 }
 
@@ -149,7 +159,7 @@ static void describe(const float *band, const struct places *places, const struc
 struct search {
 	const uint8_t *const *pictures;
 	size_t count, tiles;
-	int32_t variants;
+	int32_t first[HL_ALIKE_WAYS + 1];
 	struct position position[VARIANTS_MAX];
 	struct places places;
 	float *plain; /* tiles * DIMENSIONS * TILE: the vector of every picture, tile by tile, dimension by dimension */
@@ -218,40 +228,28 @@ static void compare_tile(const float *restrict vectors, int32_t count, const flo
 /* Keeps the best, in order; of equal ones the first met. */
 static void keep(struct hl_candidate *kept, const struct hl_candidate *candidate)
 {
-	int32_t at = HL_ALIKE_KEPT;
+	int32_t at = HL_ALIKE_OF_A_WAY;
 	while (at > 0 && kept[at - 1].likeness < candidate->likeness)
 		at--;
-	if (at == HL_ALIKE_KEPT)
+	if (at == HL_ALIKE_OF_A_WAY)
 		return;
-	memmove(&kept[at + 1], &kept[at], (size_t)(HL_ALIKE_KEPT - 1 - at) * sizeof(*kept));
+	memmove(&kept[at + 1], &kept[at], (size_t)(HL_ALIKE_OF_A_WAY - 1 - at) * sizeof(*kept));
 	kept[at] = *candidate;
 }
 
-static void search_one(void *context, int32_t index)
+/* One way of a picture against all tiles. */
+static void search_way(const struct search *search, int32_t index, int32_t way, const float band[][PIXELS],
+                       float *vectors, struct hl_candidate *kept)
 {
-	struct search *search = context;
-	int32_t variants = search->variants;
-	int32_t padded = (variants + TOGETHER - 1) / TOGETHER * TOGETHER;
-	struct hl_candidate *kept = search->out + (size_t)index * HL_ALIKE_KEPT;
-	float grey[PIXELS], scratch[PIXELS], band[SCALES][PIXELS];
-	for (int32_t k = 0; k < HL_ALIKE_KEPT; k++)
-		kept[k] = (struct hl_candidate){.likeness = -1};
-	if (hl_watch_stopped(search->watch))
-		return;
-	float *vectors = hl_alloc((size_t)padded * DIMENSIONS, sizeof(*vectors));
-	if (!vectors) {
-		search->no_memory = true;
-		return;
-	}
-	make_grey(search->pictures[index], grey);
-	for (int32_t s = 0; s < (variants > 1 ? SCALES : 1); s++)
-		band_pass(grey, scales[s], scratch, band[s]);
-	for (int32_t v = 0; v < variants; v++) {
-		const struct position *position = &search->position[v];
-		struct hl_affine map = map_of(position);
+	int32_t first = search->first[way], count = search->first[way + 1] - first;
+	int32_t padded = (count + TOGETHER - 1) / TOGETHER * TOGETHER;
+	memset(vectors, 0, (size_t)padded * DIMENSIONS * sizeof(*vectors));
+	for (int32_t v = 0; v < count; v++) {
+		const struct position *position = &search->position[first + v];
+		const struct hl_affine map = map_of(position);
 		describe(band[position->band], &search->places, &map, vectors + (size_t)v * DIMENSIONS);
 	}
-	for (size_t tile = 0; tile < search->tiles; tile++) {
+	for (size_t tile = 0; tile < search->tiles && count > 0; tile++) {
 		float best[TILE];
 		int32_t which[TILE];
 		for (size_t k = 0; k < TILE; k++) {
@@ -261,18 +259,39 @@ static void search_one(void *context, int32_t index)
 		compare_tile(vectors, padded, search->plain + tile * DIMENSIONS * TILE, best, which);
 		for (size_t k = 0; k < TILE; k++) {
 			size_t other = tile * TILE + k;
-			if (which[k] < 0 || other >= search->count || other == (size_t)index ||
-			    best[k] <= kept[HL_ALIKE_KEPT - 1].likeness)
-				continue;
-			keep(kept, &(struct hl_candidate){(uint32_t)other, (uint16_t)which[k], best[k]});
+			if (which[k] >= 0 && other < search->count && other != (size_t)index &&
+			    best[k] > kept[HL_ALIKE_OF_A_WAY - 1].likeness)
+				keep(kept,
+				     &(struct hl_candidate){(uint32_t)other, (uint16_t)(first + which[k]), best[k]});
 		}
 	}
-	hl_free(vectors);
+}
+
+static void search_one(void *context, int32_t index)
+{
+	struct search *search = context;
+	struct hl_candidate *kept = search->out + (size_t)index * HL_ALIKE_KEPT;
+	float grey[PIXELS], scratch[PIXELS], band[SCALES][PIXELS];
+	for (int32_t k = 0; k < HL_ALIKE_KEPT; k++)
+		kept[k] = (struct hl_candidate){.likeness = -1};
+	if (hl_watch_stopped(search->watch))
+		return;
+	float *vectors = hl_alloc((size_t)VARIANTS_MAX * DIMENSIONS, sizeof(*vectors));
+	if (vectors) {
+		make_grey(search->pictures[index], grey);
+		for (int32_t s = 0; s < (search->first[1] > 1 ? SCALES : 1); s++)
+			band_pass(grey, scales[s], scratch, band[s]);
+		for (int32_t way = 0; way < HL_ALIKE_WAYS; way++)
+			search_way(search, index, way, (const float(*)[PIXELS])band, vectors,
+			           kept + (size_t)way * HL_ALIKE_OF_A_WAY);
+	}
 	pthread_mutex_lock(&search->mutex);
+	search->no_memory = search->no_memory || !vectors;
 	search->done++;
 	if (search->watch && search->watch->progress)
 		search->watch->progress(search->watch->context, "comparing", search->done, (int64_t)search->count);
 	pthread_mutex_unlock(&search->mutex);
+	hl_free(vectors);
 }
 
 enum hilum_status hl_alike_search(const uint8_t *const *pictures, size_t count, bool cheap, int32_t threads,
@@ -281,7 +300,7 @@ enum hilum_status hl_alike_search(const uint8_t *const *pictures, size_t count, 
 	struct search search = {
 	    .pictures = pictures, .count = count, .tiles = (count + TILE - 1) / TILE, .out = out, .watch = watch};
 	list_places(&search.places);
-	search.variants = list_positions(cheap, search.position);
+	list_positions(cheap, search.position, search.first);
 	search.plain = hl_alloc(search.tiles * TILE, DIMENSIONS * sizeof(*search.plain));
 	if (!search.plain)
 		return hl_fail_memory(error, search.tiles * TILE * DIMENSIONS * sizeof(*search.plain), "comparing");

@@ -3,7 +3,11 @@
 #define HL_DATA_ALIKE_SEARCH_H
 #include "data/alike_match.h"
 
-#define HL_ALIKE_KEPT 24 /* candidates of a picture */
+/* Candidates of a picture: those most like it where it is or was moved a little, turned, and cut, each kept apart, for
+ * chests in the same place look more like each other than one does like a part of itself. */
+#define HL_ALIKE_WAYS 3
+#define HL_ALIKE_OF_A_WAY 12
+#define HL_ALIKE_KEPT (HL_ALIKE_WAYS * HL_ALIKE_OF_A_WAY)
 
 struct hl_candidate {
 	uint32_t index;   /* into the list of pictures searched */
@@ -11,7 +15,7 @@ struct hl_candidate {
 	float likeness;   /* cosine of the vectors; below 0: no candidate */
 };
 
-/* pictures: small pictures (HL_LOOK_PIXELS each). out: count * HL_ALIKE_KEPT, best first. */
+/* pictures: small pictures (HL_LOOK_PIXELS each). out: count * HL_ALIKE_KEPT, way by way, best first. */
 enum hilum_status hl_alike_search(const uint8_t *const *pictures, size_t count, bool cheap, int32_t threads,
                                   const struct hl_watch *watch, struct hl_candidate *out, struct hilum_error *error);
 

@@ -85,3 +85,29 @@ double hl_adjusted_rand(const uint32_t *a, const uint32_t *b, size_t count)
 	double expected = of_a * of_b / fmax(choose_two(count), 1), most = (of_a + of_b) / 2;
 	return most == expected ? 1 : (same - expected) / (most - expected);
 }
+
+enum hilum_status hl_dataset_regroup(struct hl_dataset *dataset, const uint32_t *group, uint32_t groups,
+                                     struct hilum_error *error)
+{
+	char **names = hl_alloc(groups, sizeof(*names));
+	bool sound = names != NULL;
+	for (uint32_t g = 0; g < groups && sound; g++) {
+		names[g] = hl_format("%u", g + 1);
+		sound = names[g] != NULL;
+	}
+	if (!sound) {
+		for (uint32_t g = 0; names && g < groups; g++)
+			hl_free(names[g]);
+		hl_free(names);
+		return hl_fail_memory(error, groups * sizeof(*names), "groups");
+	}
+	for (int32_t g = 0; g < dataset->group_count; g++)
+		hl_free(dataset->groups[g]);
+	hl_free(dataset->groups);
+	dataset->groups = names;
+	dataset->group_count = (int32_t)groups;
+	dataset->grouped = true;
+	for (size_t i = 0; i < dataset->count; i++)
+		dataset->cases[i].group = (int32_t)group[i];
+	return HILUM_OK;
+}

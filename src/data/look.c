@@ -285,8 +285,8 @@ out:
 
 /* ---- a case ---- */
 
-static enum hilum_status look_at(const struct hl_case *item, bool lungs, struct hl_look *look, uint8_t *small,
-                                 uint8_t *blanked, struct hilum_error *error)
+static enum hilum_status look_at(const char *file, bool lungs, struct hl_look *look, uint8_t *small, uint8_t *blanked,
+                                 struct hilum_error *error)
 {
 	static const char *const types[] = {[HL_VOXEL_U8] = "8 bit",
 	                                    [HL_VOXEL_U16] = "16 bit",
@@ -296,8 +296,8 @@ static enum hilum_status look_at(const struct hl_case *item, bool lungs, struct 
 	struct hl_findings findings = {.count = 0};
 	unsigned quantised;
 	char salt[96];
-	look_at_file(item->file, look, &quantised);
-	enum hilum_status status = hl_load(item->file, NULL, &volume, &findings, error);
+	look_at_file(file, look, &quantised);
+	enum hilum_status status = hl_load(file, NULL, &volume, &findings, error);
 	if (status)
 		return status;
 	size_t row = (size_t)volume.width * (size_t)volume.channels * hl_voxel_size(volume.type);
@@ -338,6 +338,9 @@ static void read_one(void *context, int32_t index)
 	struct reading *reading = context;
 	struct hl_look *look = &reading->looks->look[index];
 	const struct hl_case *item = &reading->dataset->cases[index];
+	/* Of a stack the slice that it is about, or its middle. */
+	const char *file =
+	    item->slice_count > 0 ? reading->dataset->slices[item->slice_first + (size_t)item->slice_at] : item->file;
 	struct hilum_error error = {0};
 	bool no_memory = false;
 	if (hl_watch_stopped(reading->watch))
@@ -346,10 +349,10 @@ static void read_one(void *context, int32_t index)
 	uint8_t *blanked = small + HL_LOOK_PIXELS;
 	look->small = small;
 	look->blanked = blanked;
-	if (look_at(item, reading->lungs, look, small, blanked, &error)) {
+	if (look_at(file, reading->lungs, look, small, blanked, &error)) {
 		/* The path stands beside the reason wherever it is shown. */
-		size_t length = strlen(item->file);
-		bool named = strncmp(error.message, item->file, length) == 0 && error.message[length] == ':';
+		size_t length = strlen(file);
+		bool named = strncmp(error.message, file, length) == 0 && error.message[length] == ':';
 		look->reason = hl_strdup(named ? error.message + length + 1 + strspn(error.message + length + 1, " ")
 		                               : error.message);
 		no_memory = error.code == HILUM_ERROR_MEMORY || !look->reason;

@@ -107,9 +107,12 @@ static void predict_by_kind(struct work *work)
 	static const double none[HILUM_CLASSES_MAX];
 	double all[FOLDS][HILUM_CLASSES_MAX] = {{0}}, rare[FOLDS][HILUM_CLASSES_MAX] = {{0}};
 	double(*kind)[FOLDS][HILUM_CLASSES_MAX] = hl_alloc(64, sizeof(*kind));
+	double of_class[HILUM_CLASSES_MAX] = {0};
 	int32_t common = commonest(work);
 	if (!kind)
 		return;
+	for (size_t i = 0; i < work->n; i++)
+		of_class[work->label[i]] += 1.0 / (double)work->n;
 	/* Of each fold: what the others hold. */
 	for (size_t i = 0; i < work->n; i++)
 		for (uint8_t f = 0; f < FOLDS; f++) {
@@ -123,6 +126,7 @@ static void predict_by_kind(struct work *work)
 		uint8_t f = work->fold[i];
 		double sums[3] = {0, 0, 0};
 		const double *second = work->key[i] == common ? none : rare[f];
+		double whole = 0;
 		for (int32_t c = 0; c < work->classes; c++) {
 			sums[0] += all[f][c];
 			sums[1] += second[c];
@@ -132,8 +136,14 @@ static void predict_by_kind(struct work *work)
 			double p = sums[0] > 0 ? all[f][c] / sums[0] : 1.0 / work->classes;
 			p = (second[c] + SHRINK * p) / (sums[1] + SHRINK);
 			p = (kind[work->key[i]][f][c] + SHRINK * p) / (sums[2] + SHRINK);
+			/* What a fold leaves to the others is the less of a class the more it has itself: against that
+			 * share, or kinds that tell nothing would come out below chance. */
+			p = fmax(1e-6, p * of_class[c] * sums[0] / fmax(all[f][c], 1));
 			work->probability[i * (size_t)work->classes + (size_t)c] = p;
+			whole += p;
 		}
+		for (int32_t c = 0; c < work->classes; c++)
+			work->probability[i * (size_t)work->classes + (size_t)c] /= whole;
 	}
 	hl_free(kind);
 }

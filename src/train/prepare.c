@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "data/split.h"
+#include "train/leaks.h"
 
 #include <string.h>
 
@@ -170,12 +171,18 @@ static struct hl_recipe basic_recipe(const struct hilum_train_options *options)
 	                          .extent = (enum hl_extent)options->extent};
 }
 
+/* "auto" is no table. */
+static bool infers_groups(const struct hilum_train_options *options)
+{
+	return options->groups && strcmp(options->groups, "auto") == 0;
+}
+
 enum hilum_status hl_material_open(const struct hilum_train_options *options, struct hl_material *out,
                                    struct hilum_error *error)
 {
 	struct hl_material material = {.recipe = basic_recipe(options)};
 	const struct hl_dataset_options how = {
-	    .positive = options->positive, .groups = options->groups, .dims = (enum hl_dims)options->dims};
+	    .positive = options->positive, .groups = infers_groups(options) ? NULL : options->groups, .dims = (enum hl_dims)options->dims};
 	enum hilum_status status =
 	    hl_augment_parse(options->augment ? options->augment : "light", &material.augment, error);
 	if (!status && options->windows && options->windows[0])
@@ -185,6 +192,8 @@ enum hilum_status hl_material_open(const struct hilum_train_options *options, st
 	if (!status && material.dataset->class_count > HILUM_CLASSES_MAX)
 		status = hl_fail(error, HILUM_ERROR_DATA, "%s: %d classes; at most %d can be told apart", options->data,
 		                 material.dataset->class_count, HILUM_CLASSES_MAX);
+	if (!status && infers_groups(options))
+		status = hl_groups_infer(material.dataset, (int32_t)options->threads, NULL, error);
 	if (!status) {
 		hl_dataset_hash(material.dataset, material.dataset_hash);
 		status = split(options, material.dataset, error);

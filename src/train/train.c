@@ -8,6 +8,7 @@
 #include "infer/predict.h"
 #include "nn/arch.h"
 #include "nn/ops/options.h"
+#include "train/leaks.h"
 #include "train/options.h"
 #include "train/trainer.h"
 
@@ -36,6 +37,7 @@ struct training {
 	struct hl_buffer arch; /* of the model, every value spelled out */
 	struct hl_checkpoint checkpoint;
 	bool resumed; /* the checkpoint came from disk */
+	size_t leaks; /* pairs of pictures across the split that are one, allowed by the caller */
 	struct hl_trainer trainer;
 };
 
@@ -307,6 +309,8 @@ static char *provenance(const struct training *training)
 	              (int)dataset->grouped, "cases", "train", (json_int_t)hl_loader_count(material->train), "val",
 	              (json_int_t)(material->val ? hl_loader_count(material->val) : 0), "test",
 	              (json_int_t)material->count[HL_PART_TEST], "readable", material->summary);
+	if (root && training->leaks > 0)
+		json_object_set_new(root, "leaks", json_integer((json_int_t)training->leaks));
 	if (root && training->init)
 		json_object_set_new(root, "init", json_string(training->init_hash));
 	char *dump = root ? json_dumps(root, JSON_COMPACT) : NULL, *text = dump ? hl_strdup(dump) : NULL;
@@ -509,6 +513,9 @@ static enum hilum_status open_all(struct training *training, struct hilum_error 
 		status = hl_fail(error, HILUM_ERROR_ARGUMENT, "patience and keep=best need a validation part");
 	if (!status)
 		status = make_model(training, error);
+	if (!status && !training->resumed)
+		status = hl_leaks_check(training->material.dataset, options->allow_leakage, (int32_t)options->threads,
+		                        stop_flag(training), &training->leaks, error);
 	if (!status && !options->resume)
 		status = hl_run_open(options, &training->run, error);
 	if (!status && !training->resumed)
