@@ -98,14 +98,25 @@ static enum hilum_status open_run(struct hl_source *source, struct hilum_error *
 	return status;
 }
 
-/* The classes' names, which a table of two does not tell. */
-static enum hilum_status name_classes(struct hl_source *source, struct hilum_error *error)
+/* The classes' names, which a table of two does not tell: a model, a cross-validation or the data set does. */
+static const char *class_name(const struct hl_report *report, const struct hl_source *source, int32_t c)
 {
 	const json_t *classes = json_object_get(source->crossval, "classes");
+	const struct hl_dataset *dataset = report->dataset;
+	if (source->model)
+		return hilum_model_class_name(source->model, c);
+	if (classes)
+		return json_string_value(json_array_get(classes, (size_t)c));
+	bool alike = dataset && dataset->class_count == 2 && source->scores->table.classes == 2;
+	return alike ? dataset->classes[c] : NULL;
+}
+
+static enum hilum_status name_classes(const struct hl_report *report, struct hl_source *source,
+                                      struct hilum_error *error)
+{
 	struct hl_table *table = &source->scores->table;
 	for (int32_t c = 0; c < table->classes; c++) {
-		const char *name = source->model ? hilum_model_class_name(source->model, c)
-		                                 : json_string_value(json_array_get(classes, (size_t)c));
+		const char *name = class_name(report, source, c);
 		char *copy = name ? hl_strdup(name) : NULL;
 		if (name && !copy)
 			return hl_fail_memory(error, strlen(name), "a class's name");
@@ -131,7 +142,7 @@ static enum hilum_status open_source(const struct hl_report *report, struct hl_s
 	}
 	if (!status)
 		status = hilum_score_file(source->predictions, &report->options.scoring, &source->scores, error);
-	return status ? status : name_classes(source, error);
+	return status;
 }
 
 static void close_source(struct hl_source *source)
@@ -205,6 +216,10 @@ static enum hilum_status open_all(struct hl_report *report, const char *const *i
 	if (status)
 		return status;
 	open_data(report);
+	for (size_t i = 0; i < report->count && !status; i++)
+		status = name_classes(report, &report->source[i], error);
+	if (status)
+		return status;
 	const char *table = report->options.table ? report->options.table : report->data;
 	if (report->options.subgroups && (!table || hl_path_is_directory(table)))
 		return hl_fail(error, HILUM_ERROR_ARGUMENT, "subgroups: no table to look in; name one by --table");

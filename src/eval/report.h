@@ -1,4 +1,4 @@
-/* The report: one HTML file without any request to elsewhere. docs/decisions/0016 says why it is drawn by hand.
+/* The report: one HTML file without any request to elsewhere. docs/decisions/0017 says why it is drawn by hand.
  *
  * report.c          inputs, order of the sections, the file
  * report_html.c     text, numbers and pictures as HTML

@@ -213,7 +213,7 @@ void hl_report_checklist(struct hl_report *report)
 	hl_section_open(page, "checklist", "Check list");
 	hl_put(page,
 	       "<p>After CLAIM 2024 and TRIPOD+AI, in short words: %zu of %zu are filled in, the others are for the "
-	       "authors. The guidelines themselves say more.</p>\n<div class=\"scroll\" tabindex=\"0\" role=\"region\" "
+	       "authors. The guidelines themselves say more.</p>\n<div class=\"scroll\" tabindex=\"0\" role=\"group\" "
 	       "aria-label=\"Check list\"><table class=\"list\"><thead><tr><th scope=\"col\">topic</th><th "
 	       "scope=\"col\">to be said</th><th scope=\"col\">where</th></tr></thead><tbody>\n",
 	       known, total);

@@ -43,9 +43,10 @@ static void draw_axes(const struct plot *plot, const char *x_name, const char *y
 	for (int side = 0; side < 2; side++) {
 		double step = tick_step(plot->high[side] - plot->low[side]);
 		int decimals = step < 0.0999 ? 2 : step < 0.999 ? 1 : 0;
-		for (double tick = ceil(plot->low[side] / step - 1e-9) * step; tick <= plot->high[side] + step * 1e-6;
-		     tick += step) {
-			double value = fabs(tick) < step * 1e-6 ? 0 : tick;
+		long first = lrint(ceil(plot->low[side] / step - 1e-6)),
+		     last = lrint(floor(plot->high[side] / step + 1e-6));
+		for (long tick = first; tick <= last; tick++) {
+			double value = (double)tick * step;
 			if (side == 0)
 				hl_put(page,
 				       "<line class=\"grid\" x1=\"%.1f\" y1=\"%d\" x2=\"%.1f\" y2=\"%d\"/>"
@@ -266,7 +267,9 @@ static void draw_decision(struct hl_page *page, const struct curve *curve, doubl
 			*(curve->cases[--at].label == 1 ? &hits : &alarms) -= 1;
 		double benefit =
 		    share * hits / curve->positives - (1 - share) * alarms / curve->negatives * t / (1 - t);
-		line_to(&plot, t, fmax(benefit, plot.low[1]), k == 99);
+		if (benefit < plot.low[1])
+			break;
+		line_to(&plot, t, benefit, k == 99);
 	}
 	line_close(&plot);
 	plot_close(&plot, "<p class=\"legend\"><span class=\"key first\"></span> model <span class=\"key "

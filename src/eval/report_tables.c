@@ -33,10 +33,9 @@ void hl_report_figures(struct hl_report *report)
 	struct hl_page *page = &report->page;
 	const struct hilum_scores *scores = report->source[0].scores;
 	hl_section_open(page, "figures", "All figures");
-	hl_put(page,
-	       "<div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-label=\"All figures\"><table><thead><tr>"
-	       "<th scope=\"col\">figure</th><th scope=\"col\">score</th><th scope=\"col\">95&#8239;%% "
-	       "interval</th><th scope=\"col\">majority class</th></tr></thead><tbody>\n");
+	hl_put(page, "<div class=\"scroll\" tabindex=\"0\" role=\"group\" aria-label=\"All figures\"><table><thead><tr>"
+	             "<th scope=\"col\">figure</th><th scope=\"col\">score</th><th scope=\"col\">95&#8239;%% "
+	             "interval</th><th scope=\"col\">majority class</th></tr></thead><tbody>\n");
 	for (int i = 0; i < HL_FIGURES; i++) {
 		if (isnan(hl_figure_of(scores, i)))
 			continue;
@@ -71,7 +70,7 @@ void hl_report_confusion(struct hl_report *report)
 	const struct hl_metrics *metrics = &scores->metrics;
 	hl_section_open(page, "confusion", "Confusion matrix");
 	hl_put(page,
-	       "<div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-label=\"Confusion matrix\"><table "
+	       "<div class=\"scroll\" tabindex=\"0\" role=\"group\" aria-label=\"Confusion matrix\"><table "
 	       "class=\"matrix\"><caption>Rows are what is, columns what was answered%s.</caption><thead><tr><td></td>",
 	       metrics->classes == 2 ? " at the threshold 0.5" : "");
 	for (int32_t c = 0; c < metrics->classes; c++) {
@@ -135,7 +134,7 @@ static void put_baselines(struct hl_page *page, const json_t *baselines)
 	const json_t *one;
 	hl_put(page, "<h3>Without a network</h3>\n<p>The same cases answered from next to nothing, fitted on the same "
 	             "training parts. What is not beaten here has not been shown to need a network.</p>\n<div "
-	             "class=\"scroll\" tabindex=\"0\" role=\"region\" aria-label=\"Without a network\"><table>");
+	             "class=\"scroll\" tabindex=\"0\" role=\"group\" aria-label=\"Without a network\"><table>");
 	put_heads(page, "answer by", "<th scope=\"col\">model&#8217;s ROC-AUC less this one</th>");
 	json_array_foreach(baselines, i, one)
 	{
@@ -160,7 +159,7 @@ void hl_report_folds(struct hl_report *report)
 	if (!json_is_array(folds))
 		return;
 	hl_section_open(page, "folds", "Fold by fold");
-	hl_put(page, "<div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-label=\"Folds\"><table>");
+	hl_put(page, "<div class=\"scroll\" tabindex=\"0\" role=\"group\" aria-label=\"Folds\"><table>");
 	put_heads(page, "fold", "<th scope=\"col\">cases</th>");
 	json_array_foreach(folds, i, fold)
 	{
@@ -200,7 +199,7 @@ static void put_comparison(struct hl_report *report, const struct hl_source *oth
 		return;
 	}
 	hl_put(page,
-	       "<div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-label=\"Comparison\"><table><caption>%zu "
+	       "<div class=\"scroll\" tabindex=\"0\" role=\"group\" aria-label=\"Comparison\"><table><caption>%zu "
 	       "cases that both answered</caption><thead><tr><th scope=\"col\">figure</th><th "
 	       "scope=\"col\">first</th><th scope=\"col\">this one</th><th scope=\"col\">difference</th><th "
 	       "scope=\"col\">95&#8239;%% interval</th><th scope=\"col\">in words</th></tr></thead><tbody>\n",
@@ -321,14 +320,14 @@ void hl_report_subgroups(struct hl_report *report)
 		page->status = look_up(report, value);
 	hl_section_open(page, "subgroups", "Subgroups");
 	hl_put(page,
-	       "<div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-label=\"Subgroups\"><table><thead><tr><th "
+	       "<div class=\"scroll\" tabindex=\"0\" role=\"group\" aria-label=\"Subgroups\"><table><thead><tr><th "
 	       "scope=\"col\">");
 	hl_put_escaped(page, report->options.subgroups);
 	hl_put(page,
 	       "</th><th scope=\"col\">cases</th><th scope=\"col\">positive</th><th scope=\"col\">ROC-AUC</th><th "
 	       "scope=\"col\">95&#8239;%% interval</th><th scope=\"col\">sensitivity</th><th "
 	       "scope=\"col\">specificity</th><th scope=\"col\">log loss</th></tr></thead><tbody>\n");
-	for (size_t i = 0; i < cases->n && !page->status; i++) {
+	for (size_t i = 0; value && use && done && i < cases->n && !page->status; i++) {
 		size_t n = 0;
 		if (done[i])
 			continue;
