@@ -74,7 +74,7 @@ void hl_report_flow(struct hl_report *report)
 		hl_put(page,
 		       "<p class=\"warning\"><strong>A control:</strong> labels were shuffled; the figures should be "
 		       "chance.</p>\n");
-	if (json_is_true(json_object_get(source->provenance, "leakage_allowed")))
+	if (json_integer_value(json_object_get(source->provenance, "leaks")) > 0)
 		hl_put(page,
 		       "<p class=\"warning\"><strong>Leakage was allowed:</strong> look-alikes stand on both sides of "
 		       "the split, and the figures flatter.</p>\n");

@@ -220,8 +220,8 @@ static void put_explorer(struct hl_page *page, const struct hilum_scores *scores
 	hl_put(page,
 	       "<div class=\"explorer\" id=\"explorer\" hidden>\n<h3>Threshold</h3>\n<p>What would happen if "
 	       "probabilities from here on were called positive. A threshold picked on these very cases "
-	       "flatters.</p>\n<div class=\"controls\"><label for=\"threshold\">threshold <output "
-	       "id=\"threshold-value\" for=\"threshold\">0.500</output></label><input type=\"range\" "
+	       "flatters.</p>\n<div class=\"controls\"><span><label for=\"threshold\">threshold</label> <output "
+	       "id=\"threshold-value\" for=\"threshold\">0.500</output></span><input type=\"range\" "
 	       "id=\"threshold\" min=\"0\" max=\"1\" step=\"0.001\" value=\"0.5\"><label "
 	       "for=\"prevalence\">share of positives where it is used</label><input type=\"number\" "
 	       "id=\"prevalence\" min=\"0.001\" max=\"0.999\" step=\"0.001\" value=\"%.3f\"></div>\n",

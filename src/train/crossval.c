@@ -9,6 +9,7 @@
 #include "eval/baseline.h"
 #include "eval/scores.h"
 #include "train/control.h"
+#include "train/leaks.h"
 #include "train/options.h"
 
 #include <math.h>
@@ -64,6 +65,12 @@ static enum hilum_status check_options(const struct hilum_crossval_options *opti
 	else if (options->resamples && options->resamples < HL_RESAMPLES_LEAST)
 		reason = "resamples is 0, or 100 or more";
 	return reason ? hl_fail(error, HILUM_ERROR_ARGUMENT, "%s", reason) : HILUM_OK;
+}
+
+/* Groups that are inferred from the pictures stand in no table. */
+static const char *table_of_groups(const struct hilum_train_options *train)
+{
+	return train->groups && strcmp(train->groups, "auto") == 0 ? NULL : train->groups;
 }
 
 /* ---- all folds together ---- */
@@ -423,7 +430,7 @@ enum hilum_status hl_crossval_baselines(struct hilum_crossval *crossval, struct 
 	const struct hl_dataset *dataset = crossval->dataset;
 	const struct hilum_train_options *train = &crossval->options.train;
 	const char *const tables[2] = {crossval->data ? crossval->data : train->data,
-	                               crossval->data ? NULL : train->groups};
+	                               crossval->data ? NULL : table_of_groups(train)};
 	const struct hl_window window = {train->window_center, train->window_width};
 	size_t width = dataset->class_count == 2 ? 1 : (size_t)dataset->class_count;
 	struct hl_fold *folds = hl_alloc(crossval->count, sizeof(*folds));
@@ -456,12 +463,14 @@ static enum hilum_status open_folds(struct hilum_crossval *crossval, struct hilu
 {
 	const struct hilum_train_options *train = &crossval->options.train;
 	const struct hl_dataset_options how = {
-	    .positive = train->positive, .groups = train->groups, .dims = (enum hl_dims)train->dims};
+	    .positive = train->positive, .groups = table_of_groups(train), .dims = (enum hl_dims)train->dims};
 	enum hilum_status status = hl_dataset_open(train->data, &how, &crossval->given, error);
 	crossval->dataset = crossval->given;
 	if (!status && crossval->dataset->class_count > HILUM_CLASSES_MAX)
 		status = hl_fail(error, HILUM_ERROR_DATA, "%s: %d classes; at most %d can be told apart", train->data,
 		                 crossval->dataset->class_count, HILUM_CLASSES_MAX);
+	if (!status && train->groups && !table_of_groups(train))
+		status = hl_groups_infer(crossval->given, (int32_t)train->threads, NULL, error);
 	if (!status && train->folds)
 		status = hl_folds_read(crossval->given, train->folds, train->fold_column, &crossval->folds, error);
 	else if (!status)

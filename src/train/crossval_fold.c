@@ -53,7 +53,8 @@ static struct hilum_train_options training_options(const struct hl_fold_work *wo
 	struct hilum_train_options options = crossval->options.train;
 	if (crossval->data) {
 		options.data = crossval->data;
-		options.groups = NULL; /* they stand in its manifest */
+		options.groups = NULL;        /* they stand in its manifest */
+		options.allow_leakage = true; /* blanked pictures are alike */
 	}
 	options.out = place->folder;
 	options.folds = place->folds;
