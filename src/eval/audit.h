@@ -9,9 +9,13 @@ struct hl_shortcut {
 	const char *name, *title; /* "file_size", "size of the file" */
 	double auc;               /* of several classes the mean of one against the rest; NaN: cannot be told */
 	struct hl_interval interval;
-	char note[160]; /* "60 of 60 pictures that are not 512 x 512 are malignant"; may be empty */
+	char note[160]; /* "60 of the 61 pictures that are not 512 x 512 are malignant"; may be empty */
+	bool pure;      /* that is what the note says */
 };
 enum { HL_SHORTCUTS = 8 };
+
+/* Beyond chance, or a rare kind that is all of one class, which an AUC over all hardly shows. */
+bool hl_shortcut_stands_out(const struct hl_shortcut *shortcut);
 
 struct hilum_audit {
 	struct hl_dataset *dataset;

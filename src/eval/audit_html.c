@@ -201,7 +201,7 @@ static enum hilum_status put_shortcuts(struct hl_buffer *page, const struct hilu
 	for (size_t i = 0; i < audit->shortcuts && !status; i++) {
 		const struct hl_shortcut *shortcut = &audit->shortcut[i];
 		status = hl_buffer_print(page, error, "<tr><td>%s</td><td class=\"n%s\">", shortcut->title,
-		                         shortcut->interval.low > 0.5 ? " warn" : "");
+		                         hl_shortcut_stands_out(shortcut) ? " warn" : "");
 		if (!status)
 			status = isnan(shortcut->auc) ? hl_buffer_print(page, error, "undefined")
 			                              : hl_buffer_print(page, error, "%.3f", shortcut->auc);

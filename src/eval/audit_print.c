@@ -74,10 +74,10 @@ static json_t *audit_json(const struct hilum_audit *audit)
 	}
 	for (size_t i = 0; i < audit->shortcuts; i++) {
 		const struct hl_shortcut *shortcut = &audit->shortcut[i];
-		json_array_append_new(shortcuts,
-		                      json_pack("{s:s, s:o, s:o, s:s}", "name", shortcut->name, "auc",
-		                                hl_json_number(shortcut->auc), "interval",
-		                                hl_json_interval(shortcut->interval), "note", shortcut->note));
+		json_array_append_new(shortcuts, json_pack("{s:s, s:o, s:o, s:s, s:b}", "name", shortcut->name, "auc",
+		                                           hl_json_number(shortcut->auc), "interval",
+		                                           hl_json_interval(shortcut->interval), "note", shortcut->note,
+		                                           "stands_out", (int)hl_shortcut_stands_out(shortcut)));
 	}
 	json_object_set_new(root, "unreadable", unreadable);
 	add_pairs(audit, root);
@@ -180,7 +180,7 @@ static void print_shortcuts(const struct hilum_audit *audit, FILE *file)
 		fprintf(file, "  %-40s", shortcut->title);
 		hl_put_figure(file, shortcut->auc, 8);
 		hl_put_interval(file, shortcut->interval, 6);
-		fputs(shortcut->interval.low > 0.5 ? "  a shortcut" : "", file);
+		fputs(hl_shortcut_stands_out(shortcut) ? "  a shortcut" : "", file);
 		fputc('\n', file);
 		if (shortcut->note[0]) {
 			fputs("    ", file);

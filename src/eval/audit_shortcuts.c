@@ -16,7 +16,7 @@
 #define SHRINK 2.0 /* cases' worth of what is known otherwise */
 #define NEIGHBOURS 15
 #define COMPARED_MAX 5000 /* cases that are neighbours; more are thinned out */
-#define PURE_LEAST 10     /* cases of a rare kind that are worth a note */
+#define PURE_LEAST 10     /* cases of rarer kinds that are worth a note, where 95 % are of one class */
 #define BLANKED_PIXELS (HL_LOOK_BLANKED * HL_LOOK_BLANKED)
 
 /* The cases that can be used, and memory for one shortcut. */
@@ -222,34 +222,34 @@ static enum hilum_status score(struct work *work, struct hl_shortcut *out, struc
 	return status;
 }
 
-/* Says where all pictures of the rarer kinds are of one class. */
-static void note_pure(const struct work *work, const char *what, char note[160])
+/* Says where nearly all pictures of the rarer kinds are of one class. */
+static void note_pure(const struct work *work, bool shape, char note[160])
 {
 	const struct hl_dataset *dataset = work->audit->dataset;
-	int32_t common = commonest(work), class_of = -1;
-	size_t count = 0, of_class = 0;
+	int32_t common = commonest(work), best = 0;
+	size_t count = 0, rare[HILUM_CLASSES_MAX] = {0}, all[HILUM_CLASSES_MAX] = {0};
 	const struct hl_look *usual = NULL;
+	char what[64];
 	for (size_t i = 0; i < work->n; i++) {
 		int32_t origin = dataset->cases[work->index[i]].origin;
+		all[origin]++;
 		if (work->key[i] == common) {
 			usual = &work->audit->looks.look[work->index[i]];
 			continue;
 		}
-		if (count++ == 0)
-			class_of = origin;
-		else if (origin != class_of)
-			return;
+		rare[origin]++;
+		count++;
 	}
-	for (size_t i = 0; i < work->n; i++)
-		of_class += dataset->cases[work->index[i]].origin == class_of;
-	if (count < PURE_LEAST || !usual || of_class * 10 > work->n * 9)
+	for (int32_t c = 1; c < dataset->origin_count; c++)
+		best = rare[c] > rare[best] ? c : best;
+	if (count < PURE_LEAST || !usual || rare[best] * 20 < count * 19 || all[best] * 10 > work->n * 9)
 		return;
-	if (strcmp(what, "shape") == 0)
-		snprintf(note, 160, "all %zu pictures that are not %d x %d are %.60s", count, usual->width,
-		         usual->height, dataset->origins[class_of]);
+	if (shape)
+		snprintf(what, sizeof(what), "%d x %d", usual->width, usual->height);
 	else
-		snprintf(note, 160, "all %zu pictures that are not %.47s are %.40s", count, usual->encoding,
-		         dataset->origins[class_of]);
+		snprintf(what, sizeof(what), "%s", usual->encoding);
+	snprintf(note, 160, "%zu of the %zu pictures that are not %s are %.40s", rare[best], count, what,
+	         dataset->origins[best]);
 }
 
 static double number_of(const struct hl_look *look, const char *name)
@@ -268,7 +268,8 @@ static enum hilum_status one_shortcut(struct work *work, const char *name, struc
 	size_t lungs = 0;
 	if (strcmp(name, "shape") == 0 || strcmp(name, "encoding") == 0) {
 		number_kinds(work, name[0] == 's' ? same_shape : same_encoding);
-		note_pure(work, name, out->note);
+		note_pure(work, name[0] == 's', out->note);
+		out->pure = out->note[0] != '\0';
 		predict_by_kind(work);
 	} else if (strcmp(name, "lungs_blanked") == 0) {
 		for (size_t i = 0; i < work->n; i++)
@@ -285,6 +286,11 @@ static enum hilum_status one_shortcut(struct work *work, const char *name, struc
 		predict_by_kind(work);
 	}
 	return score(work, out, error);
+}
+
+bool hl_shortcut_stands_out(const struct hl_shortcut *shortcut)
+{
+	return shortcut->interval.low > 0.5 || shortcut->pure;
 }
 
 static void take_cases(struct work *work)

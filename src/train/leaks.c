@@ -6,10 +6,9 @@
 
 #define NAMED 3 /* pairs in a message */
 
-enum hilum_status hl_leaks_check(const struct hl_dataset *dataset, bool allow, int32_t threads,
-                                 const volatile int *stop, size_t *pairs, struct hilum_error *error)
+enum hilum_status hl_leaks_check(const struct hl_dataset *dataset, bool allow, int32_t threads, size_t *pairs,
+                                 struct hilum_error *error)
 {
-	const struct hl_watch watch = {.stop = stop};
 	struct hl_looks looks = {.count = 0};
 	struct hl_pairs found = {.count = 0};
 	char names[3 * 300] = "";
@@ -20,9 +19,9 @@ enum hilum_status hl_leaks_check(const struct hl_dataset *dataset, bool allow, i
 	for (size_t i = 0; i < dataset->count; i++)
 		part[i] = dataset->cases[i].part == HL_PART_NONE ? -1 : (int32_t)dataset->cases[i].part;
 	const struct hl_alike_options how = {.cheap = true, .part = part, .threads = threads};
-	enum hilum_status status = hl_looks_read(dataset, false, threads, &watch, &looks, error);
+	enum hilum_status status = hl_looks_read(dataset, false, threads, NULL, &looks, error);
 	if (!status)
-		status = hl_alike_find(&looks, &how, &watch, &found, error);
+		status = hl_alike_find(&looks, &how, NULL, &found, error);
 	hl_looks_free(&looks);
 	hl_free(part);
 	if (status)
@@ -60,19 +59,17 @@ enum hilum_status hl_leaks_check(const struct hl_dataset *dataset, bool allow, i
 	return HILUM_OK;
 }
 
-enum hilum_status hl_groups_infer(struct hl_dataset *dataset, int32_t threads, const volatile int *stop,
-                                  struct hilum_error *error)
+enum hilum_status hl_groups_infer(struct hl_dataset *dataset, int32_t threads, struct hilum_error *error)
 {
-	const struct hl_watch watch = {.stop = stop};
 	const struct hl_alike_options how = {.threads = threads};
 	struct hl_looks looks = {.count = 0};
 	struct hl_pairs found = {.count = 0};
 	uint32_t *group = hl_alloc(dataset->count, sizeof(*group));
 	if (!group)
 		return hl_fail_memory(error, dataset->count * sizeof(*group), "groups");
-	enum hilum_status status = hl_looks_read(dataset, false, threads, &watch, &looks, error);
+	enum hilum_status status = hl_looks_read(dataset, false, threads, NULL, &looks, error);
 	if (!status)
-		status = hl_alike_find(&looks, &how, &watch, &found, error);
+		status = hl_alike_find(&looks, &how, NULL, &found, error);
 	hl_looks_free(&looks);
 	if (!status) {
 		uint32_t groups = hl_inferred_groups(&found, dataset->count, group);

@@ -193,7 +193,7 @@ enum hilum_status hl_material_open(const struct hilum_train_options *options, st
 		status = hl_fail(error, HILUM_ERROR_DATA, "%s: %d classes; at most %d can be told apart", options->data,
 		                 material.dataset->class_count, HILUM_CLASSES_MAX);
 	if (!status && infers_groups(options))
-		status = hl_groups_infer(material.dataset, (int32_t)options->threads, NULL, error);
+		status = hl_groups_infer(material.dataset, (int32_t)options->threads, error);
 	if (!status) {
 		hl_dataset_hash(material.dataset, material.dataset_hash);
 		status = split(options, material.dataset, error);

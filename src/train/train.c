@@ -513,9 +513,10 @@ static enum hilum_status open_all(struct training *training, struct hilum_error 
 		status = hl_fail(error, HILUM_ERROR_ARGUMENT, "patience and keep=best need a validation part");
 	if (!status)
 		status = make_model(training, error);
+	/* Not to be stopped: it is short, and there is no run yet to go on with. */
 	if (!status && !training->resumed)
 		status = hl_leaks_check(training->material.dataset, options->allow_leakage, (int32_t)options->threads,
-		                        stop_flag(training), &training->leaks, error);
+		                        &training->leaks, error);
 	if (!status && !options->resume)
 		status = hl_run_open(options, &training->run, error);
 	if (!status && !training->resumed)
