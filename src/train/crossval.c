@@ -470,7 +470,7 @@ static enum hilum_status open_folds(struct hilum_crossval *crossval, struct hilu
 		status = hl_fail(error, HILUM_ERROR_DATA, "%s: %d classes; at most %d can be told apart", train->data,
 		                 crossval->dataset->class_count, HILUM_CLASSES_MAX);
 	if (!status && train->groups && !table_of_groups(train))
-		status = hl_groups_infer(crossval->given, (int32_t)train->threads, NULL, error);
+		status = hl_groups_infer(crossval->given, (int32_t)train->threads, error);
 	if (!status && train->folds)
 		status = hl_folds_read(crossval->given, train->folds, train->fold_column, &crossval->folds, error);
 	else if (!status)
