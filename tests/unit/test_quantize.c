@@ -244,6 +244,7 @@ static const char *const nets[] = {
     "input 1x6x6x10\nconv filters=3 size=1\nbatchnorm\n" END,
     "input 1x11x5x15\nconv filters=130 size=1 stride=2\nrelu\n" END,
     "input 1x10x10x16\nconv filters=31 dilation=2 pad=2\nrelu\n" END,
+    "input 1x8x9x3\nconv filters=65 pad=1\nrelu\nmaxpool size=2\n" END,
     "input 1x8x8x24\nconv filters=48 size=3 stride=2\nrelu\nmaxpool size=2\n" END,
     /* slices of input channels: sums wait */
     "input 1x5x5x640\nconv filters=65 pad=1\nrelu\n" END,
