@@ -46,22 +46,37 @@ static void blur_down(const float *restrict in, int32_t side, const float *taps,
 	}
 }
 
-static void transpose(const float *restrict in, int32_t side, float *restrict out)
+/* Along the rows. norm: of each place the sum of the taps that lie inside. */
+HL_VECTOR_CLONES
+static void blur_across(const float *restrict in, int32_t side, const float *taps, int32_t reach,
+                        const float *restrict norm, float *restrict out)
 {
-	for (int32_t y = 0; y < side; y++)
+	for (int32_t y = 0; y < side; y++) {
+		const float *from = in + (size_t)y * (size_t)side;
+		float *to = out + (size_t)y * (size_t)side;
+		memset(to, 0, (size_t)side * sizeof(*to));
+		for (int32_t k = -reach; k <= reach; k++) {
+			float weight = taps[k < 0 ? -k : k];
+			int32_t first = k < 0 ? -k : 0, last = k < 0 ? side : side - k;
+			for (int32_t x = first; x < last; x++)
+				to[x] += weight * from[x + k];
+		}
 		for (int32_t x = 0; x < side; x++)
-			out[x * side + y] = in[y * side + x];
+			to[x] /= norm[x];
+	}
 }
 
 void hl_blur(const float *in, int32_t side, float sigma, float *scratch, float *out)
 {
-	float taps[TAPS_MAX + 1];
+	float taps[TAPS_MAX + 1], norm[SIDE];
 	int32_t reach = make_taps(sigma, taps);
-	blur_down(in, side, taps, reach, out);
-	transpose(out, side, scratch);
-	blur_down(scratch, side, taps, reach, out);
-	transpose(out, side, scratch);
-	memcpy(out, scratch, (size_t)side * (size_t)side * sizeof(*out));
+	for (int32_t x = 0; x < side; x++) {
+		norm[x] = 0;
+		for (int32_t k = -reach; k <= reach; k++)
+			norm[x] += x + k >= 0 && x + k < side ? taps[k < 0 ? -k : k] : 0;
+	}
+	blur_down(in, side, taps, reach, scratch);
+	blur_across(scratch, side, taps, reach, norm, out);
 }
 
 /* ---- a picture made ready ---- */

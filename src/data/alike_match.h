@@ -29,6 +29,7 @@ struct hl_match {
 /* Improves start until grey values agree best. False where it leads nowhere. */
 bool hl_match(struct hl_view *moving, struct hl_view *fixed, const struct hl_affine *start, struct hl_match *out);
 
-/* Gaussian blur with a share of the kernel at edges; in and out may not overlap, scratch and out: side * side. */
+/* Gaussian blur with a share of the kernel at edges; in, scratch and out may not overlap and hold side * side, side at
+ * most HL_LOOK_SIDE. */
 void hl_blur(const float *in, int32_t side, float sigma, float *scratch, float *out);
 #endif
