@@ -342,6 +342,7 @@ struct hilum_eval_options {
 	int64_t threads;
 	int precision;
 	int64_t batch;
+	bool tta; /* every picture is answered as it is and mirrored, and the mean taken */
 	struct hilum_score_options scoring;
 };
 HILUM_API extern const struct hilum_option hilum_eval_option_table[];

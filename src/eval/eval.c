@@ -30,6 +30,7 @@ const struct hilum_option hilum_eval_option_table[] = {
            .help = "arithmetic of the network"),
     OPTION(batch, "batch", INT, .minimum = 1, .maximum = 4096, .initial = "1", .value = "N",
            .help = "images a pass; more may be faster, but only 1 gives the very bits of hilum predict"),
+    OPTION(tta, "tta", FLAG, .help = "answer every picture as it is and mirrored, and take the mean"),
     HL_SCORE_OPTIONS(scoring.),
     {0},
 };
@@ -84,8 +85,10 @@ static enum hilum_status eval(const struct hilum_model *model, const struct hilu
                               const struct hl_cases *cases, struct hilum_scores **out, struct hilum_error *error)
 {
 	const struct hl_dataset *dataset = cases->dataset;
-	const struct hl_predict_options predicting = {
-	    .batch = options->batch, .threads = (int32_t)options->threads, .precision = options->precision};
+	const struct hl_predict_options predicting = {.batch = options->batch,
+	                                              .threads = (int32_t)options->threads,
+	                                              .precision = options->precision,
+	                                              .mirror = options->tta};
 	struct hilum_score_options scoring = options->scoring;
 	struct hl_predictions predictions = {0};
 	struct hilum_scores *scores = NULL;

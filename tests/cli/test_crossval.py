@@ -153,6 +153,20 @@ class Crossval(Phantoms):
         with open(self.file("picture.nii"), "rb") as file:
             return file.read()[352:]
 
+    def test_mirrored_too(self):
+        model = self.file("cv", "fold-0")
+        plain, both = self.file("plain.csv"), self.file("mirrored.csv")
+        run("eval", model, self.data, "--resamples", "0", "--predictions", plain)
+        run("eval", model, self.data, "--resamples", "0", "--predictions", both, "--tta")
+        changed = [a["probability"] != b["probability"] for a, b in zip(rows(plain), rows(both))]
+        self.assertTrue(any(changed))
+        # A fold's answers are those of hilum eval.
+        self.crossval("mirrored", "--tta", "--validation", "0.3")
+        again = self.file("again.csv")
+        run("eval", self.file("mirrored", "fold-0"), self.data, "--groups", self.groups, "--resamples", "0",
+            "--predictions", again, "--tta")
+        self.assertEqual(rows(again), rows(self.file("mirrored", "fold-0", "predictions.csv")))
+
     def test_wrong_use(self):
         for extra, word in ((["--split", "70/15/15"], "split"), (["--fold", "1", "--folds", self.groups], "fold"),
                             (["--k", "1"], "k"), (["--control", "shuffled-labels", "--seeds", "2"], "shuffled"),
