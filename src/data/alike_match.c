@@ -127,7 +127,7 @@ static void halve(const float *in, int32_t side, float *out)
 
 void hl_view_make(const uint8_t *small, struct hl_view *view)
 {
-	float scratch[HL_LOOK_PIXELS], soft[HL_LOOK_PIXELS / 4], half[HL_LOOK_PIXELS / 4];
+	float scratch[HL_LOOK_PIXELS] = {0}, soft[HL_LOOK_PIXELS / 4] = {0}, half[HL_LOOK_PIXELS / 4] = {0};
 	view->small = small;
 	view->sharp = false;
 	for (size_t i = 0; i < HL_LOOK_PIXELS; i++)
@@ -142,7 +142,7 @@ void hl_view_make(const uint8_t *small, struct hl_view *view)
 /* The finest size is needed of few. */
 static void sharpen(struct hl_view *view)
 {
-	float grey[HL_LOOK_PIXELS], scratch[HL_LOOK_PIXELS];
+	float grey[HL_LOOK_PIXELS], scratch[HL_LOOK_PIXELS] = {0};
 	if (view->sharp)
 		return;
 	for (size_t i = 0; i < HL_LOOK_PIXELS; i++)

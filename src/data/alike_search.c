@@ -8,7 +8,7 @@
 #include <pthread.h>
 #include <string.h>
 
-#define SIDE (HL_LOOK_SIDE / 2) /* half the small pictures: more is not needed here */
+#define SIDE 64 /* half the small pictures: more is not needed here */
 #define PIXELS ((size_t)SIDE * SIDE)
 #define GRID 10
 #define DIMENSIONS 80 /* places of the grid that lie within the circle, filled up with zeros to a multiple of 8 */
@@ -18,6 +18,8 @@
 #define TILE 32     /* pictures held against at a time */
 #define TOGETHER 4  /* variants at a time */
 #define LEAST 0.35f /* likeness of a candidate */
+
+_Static_assert(SIDE * 2 == HL_LOOK_SIDE, "pictures are halved");
 
 /* How the picture's circle is laid on another: shifts of up to 0.08 of the side; cuts of 0.9, 0.8 and 0.72 of it and
  * where they may lie; rotations by 5 and 10 degrees; the turns. Steps are what band-passed grey tolerates, for what is
