@@ -68,7 +68,7 @@ static void blur_across(const float *restrict in, int32_t side, const float *tap
 
 void hl_blur(const float *in, int32_t side, float sigma, float *scratch, float *out)
 {
-	float taps[TAPS_MAX + 1], norm[SIDE];
+	float taps[TAPS_MAX + 1] = {0}, norm[SIDE];
 	int32_t reach = make_taps(sigma, taps);
 	for (int32_t x = 0; x < side; x++) {
 		norm[x] = 0;
