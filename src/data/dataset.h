@@ -58,8 +58,8 @@ void hl_dataset_free(struct hl_dataset *dataset);
 /* A case through a recipe, as hl_recipe_open. */
 enum hilum_status hl_dataset_read(const struct hl_dataset *dataset, size_t index, const struct hl_recipe *recipe,
                                   uint8_t *out, struct hl_met *met, struct hilum_error *error);
-/* Replaces the groups: group[i] of each case, 0 .. groups-1, which are named by their numbers from 1. Nothing has changed
- * on failure. */
+/* Replaces the groups: group[i] of each case, 0 .. groups-1, which are named by their numbers from 1. Nothing has
+ * changed on failure. */
 enum hilum_status hl_dataset_regroup(struct hl_dataset *dataset, const uint32_t *group, uint32_t groups,
                                      struct hilum_error *error);
 /* Cases of a part in order: a new array of indexes (hl_free), NULL without memory. HL_PART_NONE: all. */

@@ -214,7 +214,8 @@ static void print_provenance(const struct description *this, FILE *file)
 	if (json_is_true(json_object_get(this->provenance, "shuffled_labels")))
 		fputs("  A control: trained on shuffled labels. It knows nothing.\n", file);
 	if (json_integer_value(json_object_get(this->provenance, "leaks")) > 0)
-		fputs("  Its split leaks: the same pictures, or nearly so, stand on two sides of it. Its scores flatter.\n",
+		fputs("  Its split leaks: the same pictures, or nearly so, stand on two sides of it. Its scores "
+		      "flatter.\n",
 		      file);
 	if (json_is_false(json_object_get(this->provenance, "grouped")))
 		fputs("  Split without groups: pictures of one patient may be on both sides, which flatters every "

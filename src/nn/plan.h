@@ -11,7 +11,8 @@ struct hl_plan_options {
 	int64_t batch;
 	enum hl_type type; /* of activations; input, logits and the node that makes them stay float32 */
 	/* With HL_U8, which is for inference: what the bytes of each node's output mean, an entry for every node up to
-	 * the logits, settled (hl_quant_settle); borrowed until the plan is made. Weights are made bytes when they are bound. */
+	 * the logits, settled (hl_quant_settle); borrowed until the plan is made. Weights are made bytes when they are
+	 * bound. */
 	const struct hl_quant *quant;
 	bool training;
 	int32_t freeze;  /* the first convolutions and dense layers, in the graph's order, that are kept as they are,

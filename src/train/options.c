@@ -301,7 +301,7 @@ enum hilum_status hl_shell_quote(struct hl_buffer *out, const char *word, struct
 static bool follows_init(const struct hilum_train_options *options, const struct hilum_option *option)
 {
 	static const char *const recipe[] = {"size", "channels", "fit",     "window-center", "window-width",
-	                                     "dims", "depth",    "spacing", "extent", "windows"};
+	                                     "dims", "depth",    "spacing", "extent",        "windows"};
 	for (size_t i = 0; i < sizeof(recipe) / sizeof(recipe[0]); i++)
 		if (strcmp(option->name, recipe[i]) == 0)
 			return options->init && !options->arch;

@@ -181,8 +181,9 @@ enum hilum_status hl_material_open(const struct hilum_train_options *options, st
                                    struct hilum_error *error)
 {
 	struct hl_material material = {.recipe = basic_recipe(options)};
-	const struct hl_dataset_options how = {
-	    .positive = options->positive, .groups = infers_groups(options) ? NULL : options->groups, .dims = (enum hl_dims)options->dims};
+	const struct hl_dataset_options how = {.positive = options->positive,
+	                                       .groups = infers_groups(options) ? NULL : options->groups,
+	                                       .dims = (enum hl_dims)options->dims};
 	enum hilum_status status =
 	    hl_augment_parse(options->augment ? options->augment : "light", &material.augment, error);
 	if (!status && options->windows && options->windows[0])
