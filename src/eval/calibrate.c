@@ -3,7 +3,6 @@
 #include "eval/json.h"
 #include "eval/scores.h"
 
-#include "base/file.h"
 #include "base/log.h"
 #include "base/memory.h"
 #include "data/loader.h"
@@ -233,18 +232,6 @@ static enum hilum_status check(const struct hilum_calibrate_options *options, st
 	return HILUM_OK;
 }
 
-static enum hilum_status name_file(const char *path, const char *out, char *file, size_t size,
-                                   struct hilum_error *error)
-{
-	char *best =
-	    out || !hl_path_is_directory(path) ? hl_strdup(out ? out : path) : hl_path_join(path, "best.hilum");
-	if (!best)
-		return hl_fail_memory(error, 1, "a path");
-	bool fits = (size_t)snprintf(file, size, "%s", best) < size;
-	hl_free(best);
-	return fits ? HILUM_OK : hl_fail(error, HILUM_ERROR_LIMIT, "out: a path of more than %zu bytes", size - 1);
-}
-
 enum hilum_status hilum_calibrate(const char *path, const struct hilum_calibrate_options *options,
                                   struct hilum_calibrate_result *result, struct hilum_error *error)
 {
@@ -258,7 +245,7 @@ enum hilum_status hilum_calibrate(const char *path, const struct hilum_calibrate
 	struct hl_cases cases = {0};
 	enum hilum_status status = check(options, error);
 	if (!status)
-		status = name_file(path, options->out, made.file, sizeof(made.file), error);
+		status = hl_model_file(path, options->out, made.file, sizeof(made.file), error);
 	if (!status)
 		status = hilum_model_open(path, &model, error);
 	if (!status)

@@ -3,7 +3,6 @@
 #include "eval/json.h"
 #include "eval/scores.h"
 
-#include "base/file.h"
 #include "base/log.h"
 #include "base/memory.h"
 #include "infer/precision.h"
@@ -218,18 +217,6 @@ static enum hilum_status quantize(struct hilum_model *model, const struct hilum_
 	return status;
 }
 
-static enum hilum_status name_file(const char *path, const char *out, char *file, size_t size,
-                                   struct hilum_error *error)
-{
-	char *best =
-	    out || !hl_path_is_directory(path) ? hl_strdup(out ? out : path) : hl_path_join(path, "best.hilum");
-	if (!best)
-		return hl_fail_memory(error, 1, "a path");
-	bool fits = (size_t)snprintf(file, size, "%s", best) < size;
-	hl_free(best);
-	return fits ? HILUM_OK : hl_fail(error, HILUM_ERROR_LIMIT, "out: a path of more than %zu bytes", size - 1);
-}
-
 enum hilum_status hilum_quantize(const char *path, const struct hilum_quantize_options *options,
                                  struct hilum_quantize_result *result, struct hilum_error *error)
 {
@@ -241,7 +228,7 @@ enum hilum_status hilum_quantize(const char *path, const struct hilum_quantize_o
 	if (options->threads < 0 || options->threads > 1024)
 		return hl_fail(error, HILUM_ERROR_ARGUMENT, "threads: %lld is not from 0 to 1024",
 		               (long long)options->threads);
-	enum hilum_status status = name_file(path, options->out, made.file, sizeof(made.file), error);
+	enum hilum_status status = hl_model_file(path, options->out, made.file, sizeof(made.file), error);
 	if (!status)
 		status = hilum_model_open(path, &model, error);
 	if (!status)

@@ -1,5 +1,6 @@
 #include "model/model.h"
 
+#include "base/file.h"
 #include "base/hash.h"
 #include "base/memory.h"
 #include "model/calibration.h"
@@ -338,4 +339,15 @@ void hl_model_hash(const struct hilum_model *model, char hex[17])
 		hash = hl_hash64(hash, model->slab + param->offset, (size_t)param->count * sizeof(float));
 	}
 	snprintf(hex, 17, "%016llx", (unsigned long long)hash);
+}
+
+enum hilum_status hl_model_file(const char *path, const char *out, char *file, size_t size, struct hilum_error *error)
+{
+	char *best =
+	    out || !hl_path_is_directory(path) ? hl_strdup(out ? out : path) : hl_path_join(path, "best.hilum");
+	if (!best)
+		return hl_fail_memory(error, 1, "a path");
+	bool fits = (size_t)snprintf(file, size, "%s", best) < size;
+	hl_free(best);
+	return fits ? HILUM_OK : hl_fail(error, HILUM_ERROR_LIMIT, "out: a path of more than %zu bytes", size - 1);
 }

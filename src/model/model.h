@@ -32,6 +32,8 @@ enum hilum_status hl_model_create(const char *arch_text, struct hl_shape input, 
                                   struct hilum_error *error);
 enum hilum_status hl_model_save(const struct hilum_model *model, const char *path, struct hilum_error *error);
 enum hilum_status hl_model_load(const char *path, struct hilum_model **out, struct hilum_error *error);
+/* The file that a changed model goes to: out, or where that is NULL path, for a run folder its best.hilum. */
+enum hilum_status hl_model_file(const char *path, const char *out, char *file, size_t size, struct hilum_error *error);
 
 /* Copies every parameter of from whose name and shape agree, except the last layer's where the classes differ; counts
  * those copied and the trained ones left as they were (a new head). HILUM_ERROR_DATA when nothing agrees. */
