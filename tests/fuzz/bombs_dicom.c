@@ -1,7 +1,6 @@
 /* Hostile DICOM files. Those not to be refused are sound and at the limit. */
 #include <stdlib.h>
 #include <string.h>
-#include <zlib.h>
 
 #include "samples.h"
 
@@ -127,31 +126,12 @@ static bool many_elements(struct hl_buffer *out)
 
 static bool deflated(struct hl_buffer *out, size_t zeros)
 {
-	static const Bytef block[65536];
 	const struct outline outline = {".1.99", 512, 512, 1, 16, 12, "1"};
 	struct hl_buffer plain;
-	z_stream stream = {0};
-	Bytef packed[65536];
-	bool done = meta(out, ".1.99") && deflateInit2(&stream, 1, Z_DEFLATED, -15, 8, Z_DEFAULT_STRATEGY) == Z_OK;
-	int code = Z_OK;
 
 	hl_buffer_init(&plain, 4096);
-	done = done && data_set(&plain, &outline) && add(&plain, "\xe0\x7f\x10\0OW\0\0", 8) && add32(&plain, zeros);
-	stream.next_in = (Bytef *)plain.data;
-	stream.avail_in = (uInt)plain.length;
-	while (done && code != Z_STREAM_END) {
-		if (stream.avail_in == 0 && zeros > 0) {
-			stream.next_in = (Bytef *)(uintptr_t)block;
-			stream.avail_in = (uInt)(zeros < sizeof(block) ? zeros : sizeof(block));
-			zeros -= stream.avail_in;
-		}
-		stream.next_out = packed;
-		stream.avail_out = sizeof(packed);
-		code = deflate(&stream, zeros > 0 || stream.avail_in > 0 ? Z_NO_FLUSH : Z_FINISH);
-		done = (code == Z_OK || code == Z_STREAM_END || code == Z_BUF_ERROR) &&
-		       add(out, packed, sizeof(packed) - stream.avail_out);
-	}
-	deflateEnd(&stream);
+	bool done = meta(out, ".1.99") && data_set(&plain, &outline) && add(&plain, "\xe0\x7f\x10\0OW\0\0", 8) &&
+	            add32(&plain, zeros) && bomb_deflate(out, plain.data, plain.length, zeros, BOMB_RAW);
 	hl_buffer_free(&plain);
 	return done;
 }

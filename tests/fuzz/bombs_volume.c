@@ -17,13 +17,12 @@ static void put(uint8_t *at, uint64_t value, size_t size)
 		at[i] = (uint8_t)(value >> 8 * i);
 }
 
-/* before, then zeros, then after, as one gzip or zlib stream. */
-static bool pack_zeros(struct hl_buffer *out, const void *before, size_t length, size_t zeros, bool gzip)
+bool bomb_deflate(struct hl_buffer *out, const void *before, size_t length, size_t zeros, int window)
 {
 	static const Bytef block[65536];
 	z_stream stream = {0};
 	Bytef packed[65536];
-	bool done = deflateInit2(&stream, 1, Z_DEFLATED, gzip ? 31 : 15, 8, Z_DEFAULT_STRATEGY) == Z_OK;
+	bool done = deflateInit2(&stream, 1, Z_DEFLATED, window, 8, Z_DEFAULT_STRATEGY) == Z_OK;
 	int code = Z_OK;
 
 	stream.next_in = (Bytef *)(uintptr_t)before;
@@ -67,7 +66,7 @@ static bool nifti_zeros(struct hl_buffer *out, int16_t type, size_t size, int16_
 	uint8_t header[352];
 
 	nifti_header(header, type, x, y, z);
-	return pack_zeros(out, header, sizeof(header), (size_t)x * (size_t)y * (size_t)z * size + more, true);
+	return bomb_deflate(out, header, sizeof(header), (size_t)x * (size_t)y * (size_t)z * size + more, BOMB_GZIP);
 }
 
 static bool nifti_huge(struct hl_buffer *out)
@@ -101,7 +100,7 @@ static bool nifti_thin(struct hl_buffer *out)
 	memcpy(header + 280 + 8, &one, 4);
 	memcpy(header + 296, &one, 4);
 	memcpy(header + 312 + 4, &one, 4);
-	return pack_zeros(out, header, sizeof(header), (size_t)16384 * 4096 * 2, true);
+	return bomb_deflate(out, header, sizeof(header), (size_t)16384 * 4096 * 2, BOMB_GZIP);
 }
 
 static bool nifti_tail(struct hl_buffer *out)
@@ -117,8 +116,8 @@ static bool nifti_late(struct hl_buffer *out)
 
 	nifti_header(header, 8, 512, 512, 500);
 	memcpy(header + 112, &slope, 4);
-	return pack_zeros(out, header, sizeof(header), (size_t)512 * 512 * 500 * 4 - 4, true) &&
-	       pack_zeros(out, "\1\0\0", 4, 0, true);
+	return bomb_deflate(out, header, sizeof(header), (size_t)512 * 512 * 500 * 4 - 4, BOMB_GZIP) &&
+	       bomb_deflate(out, "\1\0\0", 4, 0, BOMB_GZIP);
 }
 
 static bool nifti_members(struct hl_buffer *out)
@@ -127,9 +126,9 @@ static bool nifti_members(struct hl_buffer *out)
 	bool done;
 
 	nifti_header(header, 4, 10, 10, 10);
-	done = pack_zeros(out, header, sizeof(header), 0, true);
+	done = bomb_deflate(out, header, sizeof(header), 0, BOMB_GZIP);
 	for (int i = 0; i < 200000 && done; i++)
-		done = pack_zeros(out, "", 0, 0, true);
+		done = bomb_deflate(out, "", 0, 0, BOMB_GZIP);
 	return done;
 }
 
@@ -142,7 +141,7 @@ static bool meta_zeros(struct hl_buffer *out)
 	return !hl_buffer_print(out, NULL,
 	                        HEAD "CompressedData = True\nDimSize = 512 512 1000\nElementType = MET_SHORT\n"
 	                             "ElementDataFile = LOCAL\n") &&
-	       pack_zeros(out, "", 0, (size_t)512 * 512 * 1000 * 2, false);
+	       bomb_deflate(out, "", 0, (size_t)512 * 512 * 1000 * 2, BOMB_ZLIB);
 }
 
 static bool meta_huge(struct hl_buffer *out)

@@ -51,6 +51,9 @@ struct bomb {
 	bool (*make)(struct hl_buffer *out);
 	bool refused;
 };
+/* before, then zeros, as one deflate stream, packed with little effort; window as deflateInit2 takes it. */
+enum { BOMB_RAW = -15, BOMB_ZLIB = 15, BOMB_GZIP = 31 };
+bool bomb_deflate(struct hl_buffer *out, const void *before, size_t length, size_t zeros, int window);
 extern const struct bomb bombs[];
 extern const size_t bomb_count;
 extern const struct bomb volume_bombs[]; /* NIfTI, MetaImage, archives */
