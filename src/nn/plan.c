@@ -68,11 +68,17 @@ enum hilum_status hl_plan_create(const struct hl_graph *graph, const struct hl_p
 		return hl_fail(error, HILUM_ERROR_ARGUMENT, "threads: %d is not 0 or more", options->threads);
 	if (options->type == HL_U8 && (options->training || !options->quant))
 		return hl_fail(error, HILUM_ERROR_INTERNAL, "int8 without scales, or in training");
+	if (options->type != HL_F32 && options->attribution)
+		return hl_fail(error, HILUM_ERROR_INTERNAL, "attribution in another type than float32");
 	plan = hl_alloc(1, sizeof(*plan));
 	if (!plan)
 		return hl_fail_memory(error, sizeof(*plan), "a plan");
 	plan->graph = graph;
 	plan->options = *options;
+	if (options->attribution) {
+		plan->options.training = plan->options.unfused = true;
+		plan->options.freeze = 0;
+	}
 	plan->nodes = graph->logits + 1;
 	if (plan->options.threads == 0)
 		plan->options.threads = hl_cpu_count();
@@ -149,6 +155,12 @@ void hl_plan_watch(struct hl_plan *plan, hl_plan_watcher *watcher, void *context
 	plan->watching = context;
 }
 
+void hl_plan_watch_gradients(struct hl_plan *plan, hl_plan_watcher *watcher, void *context)
+{
+	plan->gradient_watcher = watcher;
+	plan->gradient_watching = context;
+}
+
 static int64_t now(const struct hl_plan *plan)
 {
 	struct timespec time;
@@ -213,6 +225,8 @@ static void run(struct hl_plan *plan, int32_t first, int32_t end, bool training,
 	for (int32_t i = first; i < end; i++) {
 		const struct hl_step *step = &plan->step[i];
 		int64_t began = now(plan);
+		if (plan->gradient_watcher && step->kind == HL_STEP_BACKWARD)
+			plan->gradient_watcher(plan->gradient_watching, step->node, step->call.dout);
 		switch (step->kind) {
 		case HL_STEP_FORWARD:
 		case HL_STEP_BACKWARD:
@@ -293,6 +307,14 @@ void hl_plan_backward(struct hl_plan *plan, const float *dlogits, float *gradien
 	}
 	plan->unit[plan->nodes - 1].grad[HL_F32].tensor.data = (void *)(uintptr_t)dlogits;
 	run(plan, plan->forward_steps, plan->steps, true, gradients);
+}
+
+const float *hl_plan_attribute(struct hl_plan *plan, const float *dlogits)
+{
+	omp_set_num_threads(plan->options.threads);
+	plan->unit[plan->nodes - 1].grad[HL_F32].tensor.data = (void *)(uintptr_t)dlogits;
+	run(plan, plan->forward_steps, plan->steps, false, NULL);
+	return plan->unit[0].grad[HL_F32].tensor.data;
 }
 
 /* ---- answers ---- */

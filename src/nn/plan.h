@@ -24,6 +24,9 @@ struct hl_plan_options {
 	 * they leave for each other stays in cache; divides batch. 0: chosen; batch: all. The results are the same. */
 	int64_t at_a_time;
 	bool unfused; /* every node alone, as with HILUM_FUSE=0 in the environment */
+	/* For hl_plan_attribute: every pass runs as in evaluation, parameters get no gradients, the input does. With
+	 * HL_F32; unfused, and training, freeze and at_a_time are ignored. */
+	bool attribution;
 };
 
 /* The graph must outlive the plan. Memory that the machine does not have is refused: HILUM_ERROR_MEMORY. */
@@ -45,6 +48,10 @@ const float *hl_plan_forward(struct hl_plan *plan, const float *images, bool tra
  * floats, frozen ones zero) out. */
 void hl_plan_backward(struct hl_plan *plan, const float *dlogits, float *gradients);
 
+/* Of a plan for attribution, after a forward: gradient of the loss by the logits in; gradient by the images out, batch
+ * x sample floats, valid until the next run. */
+const float *hl_plan_attribute(struct hl_plan *plan, const float *dlogits);
+
 /* What the steps of a node took, in nanoseconds. A conversion or an addition counts for the node whose value it makes,
  * and where several nodes run as one, that one is the first of them. */
 struct hl_node_time {
@@ -59,6 +66,8 @@ void hl_plan_time(struct hl_plan *plan, struct hl_node_time *time);
  * unfused plan those are the outputs of all nodes. The input is not shown. NULL: to nobody. */
 typedef void hl_plan_watcher(void *context, int32_t node, const struct hl_tensor *output);
 void hl_plan_watch(struct hl_plan *plan, hl_plan_watcher *watcher, void *context);
+/* The same for the gradients by those outputs in each backward pass, once they are whole. */
+void hl_plan_watch_gradients(struct hl_plan *plan, hl_plan_watcher *watcher, void *context);
 
 int64_t hl_plan_outputs(const struct hl_plan *plan);
 size_t hl_plan_bytes(const struct hl_plan *plan);

@@ -60,6 +60,11 @@ static void mark_gradients(struct hl_plan *plan)
 {
 	const struct hl_graph *graph = plan->graph;
 	int32_t layers = 0;
+	if (plan->options.attribution) {
+		for (int32_t i = 0; i < plan->nodes; i++)
+			plan->unit[i].gradient = true;
+		return;
+	}
 	for (int32_t i = 1; i < plan->nodes && plan->options.training; i++) {
 		struct hl_unit *unit = &plan->unit[i];
 		layers += has_weights(&plan->shapes[i]);
@@ -177,7 +182,7 @@ static enum hilum_status compile(struct hl_plan *plan, int32_t head, const struc
 	as_one.head = head;
 	as_one.chain = *chain;
 	as_one.chain.links = links;
-	as_one.still = first->frozen;
+	as_one.still = first->frozen || plan->options.attribution;
 	if (links > 0) {
 		request.training = plan->options.training && first->gradient;
 		as_one.still = !first->gradient;
@@ -534,6 +539,7 @@ static enum hilum_status push_all(struct hl_plan *plan, struct hilum_error *erro
 			status = push_backward(plan, i, error);
 	/* The logits are the caller's to read until the next run. */
 	touch(plan, last->value[HL_F32].block, plan->steps - 1);
+	touch(plan, plan->unit[0].grad[HL_F32].block, plan->steps - 1);
 	reserve_scratch(plan);
 	return status;
 }

@@ -78,6 +78,8 @@ struct hl_plan {
 	struct hl_node_time *time; /* the caller's, or NULL */
 	hl_plan_watcher *watcher;  /* likewise */
 	void *watching;
+	hl_plan_watcher *gradient_watcher;
+	void *gradient_watching;
 };
 
 /* From the settings in plan (graph, options) to steps and blocks; primitives are compiled on the way. */

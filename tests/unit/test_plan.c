@@ -253,6 +253,117 @@ static void test_finite_differences(void **state)
 		check_differences(&nets[i]);
 }
 
+/* ---- attribution ---- */
+
+struct seen {
+	const struct hl_graph *graph;
+	float *gradient[64]; /* of each node's output */
+};
+
+static void keep_gradient(void *context, int32_t node, const struct hl_tensor *gradient)
+{
+	struct seen *seen = context;
+	size_t bytes = (size_t)hl_shape_count(gradient->shape) * sizeof(float);
+	assert_true(node < 64 && !seen->gradient[node]);
+	seen->gradient[node] = hl_alloc(bytes, 1);
+	memcpy(seen->gradient[node], gradient->data, bytes);
+}
+
+static double evaluated(struct hl_plan *plan, const float *images, const float *dlogits, int64_t outputs)
+{
+	double sum = 0;
+	hl_plan_changed(plan);
+	const float *logits = hl_plan_forward(plan, images, false, 0, 0);
+	for (int64_t i = 0; i < outputs; i++)
+		sum += (double)logits[i] * dlogits[i];
+	return sum;
+}
+
+/* Moves values along a direction and tells by what the loss changes; they are as before afterwards. */
+static double moved(struct hl_plan *plan, float *values, const float *direction, int64_t count, double step,
+                    const float *images, const float *dlogits, int64_t outputs)
+{
+	float *before = hl_alloc((size_t)count, sizeof(*before));
+	double loss[2];
+	memcpy(before, values, (size_t)count * sizeof(*before));
+	for (int side = 0; side < 2; side++) {
+		for (int64_t k = 0; k < count; k++)
+			values[k] = (float)(before[k] + (side ? -step : step) * direction[k]);
+		loss[side] = evaluated(plan, images, dlogits, outputs);
+	}
+	memcpy(values, before, (size_t)count * sizeof(*before));
+	hl_free(before);
+	return (loss[0] - loss[1]) / (2 * step);
+}
+
+static void expect_near(const struct net *net, const char *what, double got, double expected)
+{
+	double tolerance = (net->smooth ? 1e-3 : 1e-2) * (fabs(expected) + 1);
+	if (!(fabs(got - expected) <= tolerance))
+		fail_msg("%s: %g by differences, %g by attribution", what, got, expected);
+}
+
+/* The gradient by the images against the central difference; that by a node's output by moving what the node adds to
+ * every place, its bias. All of it in evaluation: running statistics, no dropout. */
+static void check_attribution(const struct net *net, const struct hl_backend *const *backends)
+{
+	const struct hl_plan_options options = {.batch = 2, .threads = 2, .attribution = true, .backends = backends};
+	struct hl_graph *graph = parse(net->text);
+	float *slab = weights(graph), *before = weights(graph);
+	int64_t pixels = 2 * hl_shape_sample(graph->node[0].shapes.out), outputs = 2 * outputs_of(graph);
+	float *images = noise(pixels, 4), *dlogits = noise(outputs, 5);
+	struct hl_plan *plan = make(graph, &options, slab);
+	struct seen seen = {.graph = graph};
+	const double step = net->smooth ? 3e-3 : 3e-4;
+	double expected = 0;
+	memset(plan->arena, 0xff, plan->bytes);
+	hl_plan_forward(plan, images, false, 0, 0);
+	hl_plan_watch_gradients(plan, keep_gradient, &seen);
+	const float *gradient = hl_plan_attribute(plan, dlogits);
+	hl_plan_watch_gradients(plan, NULL, NULL);
+	float *direction = noise(pixels, 6);
+	for (int64_t i = 0; i < pixels; i++)
+		expected += (double)gradient[i] * direction[i];
+	assert_true(pixels < 10 || expected != 0);
+	expect_near(net, "images", moved(plan, images, direction, pixels, step / 4, images, dlogits, outputs),
+	            expected);
+	hl_free(direction);
+	for (int32_t i = 0; i < graph->params; i++) {
+		const struct hl_param *param = &graph->param[i];
+		if (!param->spec.trained || strcmp(param->spec.name, "bias") != 0)
+			continue;
+		struct hl_shape shape = graph->node[param->node].shapes.out;
+		assert_non_null(seen.gradient[param->node]);
+		assert_int_equal(shape.c, param->count);
+		direction = noise(param->count, 200 + (uint32_t)i);
+		expected = 0;
+		for (int64_t k = 0; k < 2 * hl_shape_sample(shape); k++)
+			expected += (double)seen.gradient[param->node][k] * direction[k % shape.c];
+		expect_near(net, param->name,
+		            moved(plan, slab + param->offset, direction, param->count, step, images, dlogits, outputs),
+		            expected);
+		hl_free(direction);
+	}
+	assert_true(same_bits(slab, before, graph->floats));
+	for (int i = 0; i < 64; i++)
+		hl_free(seen.gradient[i]);
+	hl_plan_destroy(plan);
+	hl_free(images);
+	hl_free(dlogits);
+	free_weights(graph, slab);
+	free_weights(graph, before);
+	hl_graph_free(graph);
+}
+
+static void test_attribution(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < NETS; i++) {
+		check_attribution(&nets[i], reference_only);
+		check_attribution(&nets[i], hl_backends());
+	}
+}
+
 /* y = w x summed three times over has three times the gradient; the values are small integers and so exact. */
 static void test_fan_out(void **state)
 {
@@ -672,6 +783,7 @@ int main(void)
 	    cmocka_unit_test(test_same_as_one_by_one),
 	    cmocka_unit_test(test_same_on_all_backends),
 	    cmocka_unit_test(test_finite_differences),
+	    cmocka_unit_test(test_attribution),
 	    cmocka_unit_test(test_fan_out),
 	    cmocka_unit_test(test_freeze),
 	    cmocka_unit_test(test_types),
