@@ -476,6 +476,73 @@ HILUM_API enum hilum_status hilum_audit_html(const struct hilum_audit *audit, co
 HILUM_API enum hilum_status hilum_audit_write_groups(const struct hilum_audit *audit, const char *path,
                                                      struct hilum_error *error);
 
+/* ---- explanation ------------------------------------------------------------------------------------------------ *
+ * Heat over a picture: which places speak for a class. It says where, not why, and not whether the network is right. */
+
+enum hilum_method { HILUM_METHOD_GRADCAM, HILUM_METHOD_OCCLUSION, HILUM_METHOD_INTEGRATED_GRADIENTS };
+
+struct hilum_explain_options {
+	int method;          /* enum hilum_method */
+	const char *subject; /* the class whose heat is wanted; NULL: of two the positive one, otherwise the answer */
+	const char *layer;   /* Grad-CAM: a node's name; NULL: the last with maps of at least 7 x 7 */
+	int64_t patch;       /* occlusion, and the check: pixels a side of the network's input; 0: an eighth of it */
+	int64_t steps;       /* integrated gradients: points of the line from black to the picture */
+	int64_t randomised;  /* networks with random weights that the heat is compared with; 0: it is not checked */
+	int64_t seed;        /* of theirs */
+	int64_t slice;       /* of several, from 1; 0: the one that the network gives the class the most */
+	int64_t threads;
+};
+HILUM_API extern const struct hilum_option hilum_explain_option_table[];
+
+/* Does the heat hang on what the network has learnt? docs/explanation.md */
+struct hilum_sanity {
+	int32_t randomised;    /* networks with random weights; 0: not checked, and the next two are NaN */
+	double correlation;    /* mean size of the rank correlation of this heat with theirs */
+	double similarity;     /* likewise, structural similarity */
+	double drop;           /* of the class's logit when the hottest place is covered */
+	double drop_elsewhere; /* the largest when any of a number of other places is */
+	bool reliable;
+	char reason[96]; /* why not; "" */
+};
+
+struct hilum_explanation {
+	int32_t width, height;        /* of the slice as it was read */
+	int32_t slice, slices;        /* which of how many, from 1 */
+	uint8_t *picture;             /* width x height, grey, as the model sees it (its first window) */
+	float *heat;                  /* width x height: 1 the hottest, 0 where nothing speaks for the class */
+	int32_t hottest_x, hottest_y; /* from 0; -1 where there is no heat */
+	int method;
+	char layer[64];     /* Grad-CAM; otherwise "" */
+	char subject[64];   /* the class */
+	char model[17];     /* hash of its weights */
+	double probability; /* of that class, of this slice or volume, by the model's calibration */
+	double strongest;   /* the hottest value: logit (occlusion, integrated gradients), or of no unit */
+	double sum,
+	    difference; /* integrated gradients: what all values add up to, and what they should; otherwise NaN */
+	struct hilum_sanity sanity;
+};
+
+/* Plans a model for one method. The model must outlive it; a thread at a time. hilum_explainer_close. */
+struct hilum_explainer;
+HILUM_API enum hilum_status hilum_explainer_open(const struct hilum_model *model,
+                                                 const struct hilum_explain_options *options,
+                                                 struct hilum_explainer **out, struct hilum_error *error);
+HILUM_API void hilum_explainer_close(struct hilum_explainer *explainer);
+
+/* One case: a file, a folder with a series or an archive (count 1), or the slices of a stack in order. Of several
+ * slices a network for slices is asked about one; of a volume that is looked at as a whole the slice with the hottest
+ * place is told. hilum_explanation_free. */
+HILUM_API enum hilum_status hilum_explain(struct hilum_explainer *explainer, const char *const *paths, int32_t count,
+                                          struct hilum_explanation **out, struct hilum_error *error);
+HILUM_API void hilum_explanation_free(struct hilum_explanation *explanation);
+
+/* The picture, and beside it the same under its heat, with a legend; unreliable heat is marked. PNG. */
+HILUM_API enum hilum_status hilum_explanation_draw(const struct hilum_explanation *explanation, const char *path,
+                                                   struct hilum_error *error);
+/* The same as figures; or one JSON object. path names the case. */
+HILUM_API enum hilum_status hilum_explanation_print(const struct hilum_explanation *explanation, const char *path,
+                                                    enum hilum_output output, FILE *file, struct hilum_error *error);
+
 /* ---- report ---------------------------------------------------------------------------------------------------- */
 
 struct hilum_report_options {

@@ -160,6 +160,32 @@ enum hilum_status hl_recipe_plane(const struct hl_recipe *recipe, const struct h
 	return status;
 }
 
+enum hilum_status hl_recipe_unplace(const struct hl_recipe *recipe, const float *map, int32_t width, int32_t height,
+                                    float *out, struct hilum_error *error)
+{
+	const struct hl_volume slice = {.width = width, .height = height};
+	struct geometry geometry = {0};
+	if (width < 1 || height < 1)
+		return hl_fail(error, HILUM_ERROR_FORMAT, "an empty picture");
+	enum hilum_status status = fit(recipe, &slice, &geometry, error);
+	if (status)
+		return status;
+	size_t count = (size_t)geometry.width * (size_t)geometry.height;
+	float *resized = hl_alloc(count, sizeof(*resized));
+	if (!resized)
+		return hl_fail_memory(error, count * sizeof(*resized), "resizing");
+	for (int32_t y = 0; y < geometry.height; y++)
+		for (int32_t x = 0; x < geometry.width; x++) {
+			int32_t from_x = x - geometry.left, from_y = y - geometry.top;
+			if (from_x >= 0 && from_x < recipe->size && from_y >= 0 && from_y < recipe->size)
+				resized[(size_t)y * (size_t)geometry.width + (size_t)x] =
+				    map[(size_t)from_y * (size_t)recipe->size + (size_t)from_x];
+		}
+	status = hl_resize(resized, geometry.width, geometry.height, 1, out, width, height, error);
+	hl_free(resized);
+	return status;
+}
+
 /* ---- from 8 bits to the net's input ---- */
 
 /* (x/255 - mean) / deviation as x * scale + bias. */

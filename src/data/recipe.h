@@ -47,6 +47,10 @@ size_t hl_recipe_bytes(const struct hl_recipe *recipe);                        /
 /* One slice of a volume as size x size x channels values in [0, 1]. */
 enum hilum_status hl_recipe_plane(const struct hl_recipe *recipe, const struct hl_volume *volume, int32_t z, float *out,
                                   struct hilum_error *error);
+/* The way back: a map of size x size values over the recipe's square, laid over the slice of width x height pixels that
+ * the square was made of; 0 where the slice was cut off. */
+enum hilum_status hl_recipe_unplace(const struct hl_recipe *recipe, const float *map, int32_t width, int32_t height,
+                                    float *out, struct hilum_error *error);
 /* A case from a volume in memory as 8-bit image; in 2-D and 2.5-D around slice z. */
 enum hilum_status hl_recipe_apply_at(const struct hl_recipe *recipe, const struct hl_volume *volume, int32_t z,
                                      uint8_t *out, struct hilum_error *error);
@@ -66,6 +70,9 @@ enum hilum_status hl_recipe_open(const struct hl_recipe *recipe, const char *pat
  * needed are read. */
 enum hilum_status hl_recipe_open_stack(const struct hl_recipe *recipe, char *const *files, int32_t count, int32_t z,
                                        uint8_t *out, struct hl_met *met, struct hilum_error *error);
+/* Which of count slices slice k of a 3-D input shows the most of; volume NULL: of a stack. */
+enum hilum_status hl_recipe_source(const struct hl_recipe *recipe, const struct hl_volume *volume, int32_t count,
+                                   int32_t k, int32_t *z, struct hilum_error *error);
 /* 8-bit image to the net's input. */
 void hl_recipe_normalise(const struct hl_recipe *recipe, const uint8_t *image, float *out);
 /* The same for share * a + (1 - share) * b, which is not rounded. */

@@ -257,3 +257,28 @@ enum hilum_status hl_recipe_open_stack(const struct hl_recipe *recipe, char *con
 		*met = (struct hl_met){.narrow = source.narrow, .slices = count};
 	return status;
 }
+
+enum hilum_status hl_recipe_source(const struct hl_recipe *recipe, const struct hl_volume *volume, int32_t count,
+                                   int32_t k, int32_t *z, struct hilum_error *error)
+{
+	struct source source = {.volume = volume, .count = count, .spacing = volume ? volume->spacing[2] : 0};
+	struct taps taps = {0};
+	float most = 0;
+	int32_t best = -1;
+	enum hilum_status status = HILUM_OK;
+	if (volume && recipe->extent == HL_EXTENT_LUNGS)
+		status = keep_lungs(&source, error);
+	if (!status)
+		status = choose(recipe, &source, &taps, error);
+	for (size_t i = 0; i < taps.count && !status; i++)
+		if (taps.tap[i].to == k && taps.tap[i].weight > most) {
+			most = taps.tap[i].weight;
+			best = source.first + taps.tap[i].from;
+		}
+	hl_free(taps.tap);
+	if (!status && best < 0)
+		best = k * 2 < hl_recipe_depth(recipe) ? 0 : count - 1; /* beyond an end */
+	if (!status)
+		*z = best;
+	return status;
+}
