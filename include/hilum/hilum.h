@@ -300,7 +300,10 @@ struct hilum_slice {
 	int32_t slice; /* from 1 */
 	double z;      /* mm: where the slice's middle lies in the patient, towards the head; from the first slice on
 	                  where only distances are known; NaN: not known */
-	double probability; /* of the network itself; binary: of the positive class, otherwise of the case's class */
+	/* Binary: of the positive class, otherwise of the case's class. The first is what the calibration makes of the
+	 * slice alone, so that it can be held against the case's; the second is the network's own, which the case's
+	 * probability_raw is made of. */
+	double probability, probability_raw;
 };
 struct hilum_profile {
 	int32_t count; /* 0: the case was looked at as a whole */

@@ -94,7 +94,8 @@ static void print_json_slices(const struct hilum_profile *profile)
 			printf("%.3f", slice->z);
 		else
 			printf("null");
-		printf(", \"probability\": %.17g}", slice->probability);
+		printf(", \"probability\": %.17g, \"probability_raw\": %.17g}", slice->probability,
+		       slice->probability_raw);
 	}
 	putchar(']');
 }
@@ -242,7 +243,8 @@ const struct verb verb_predict = {
         "Prints, for every SCAN (a picture, a volume, a folder with a series, an archive), the class and the "
         "probability of every class. A model for slices looks at every slice of a volume, of a chest at those that "
         "show lung, and one answer is made of theirs (--aggregate); --json tells the slices with their place in "
-        "millimetres and the network's own probability. A file that cannot be read is "
+        "millimetres and what each would say alone: probability as calibrated, as the case's is, and "
+        "probability_raw, the network's own, of which the case's is made. A file that cannot be read is "
         "named with the reason on standard error (and with --json as a line with \"error\"), and the rest "
         "go on; the exit status is then 1, and so it is after Ctrl-C, which lets the picture at hand be "
         "finished.",

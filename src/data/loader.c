@@ -57,10 +57,11 @@ static enum hilum_status take_cases(struct hl_loader *loader, struct hilum_error
 	loader->count = count;
 	loader->cases = hl_alloc(count, sizeof(*loader->cases));
 	loader->slot = hl_alloc(count, sizeof(*loader->slot));
-	loader->slices = hl_alloc(count, sizeof(*loader->slices));
+	loader->inside = hl_alloc(count, sizeof(*loader->inside));
+	loader->slots = count;
 	if (weights)
 		loader->running = hl_alloc(count, sizeof(*loader->running));
-	if (!loader->cases || !loader->slot || !loader->slices || (weights && !loader->running))
+	if (!loader->cases || !loader->slot || !loader->inside || (weights && !loader->running))
 		return hl_fail_memory(error, count * sizeof(*loader->cases), "the loader");
 	for (size_t i = 0; i < count; i++) {
 		loader->cases[i] = options->cases[i];
@@ -71,6 +72,7 @@ static enum hilum_status take_cases(struct hl_loader *loader, struct hilum_error
 	size_t room = (size_t)options->memory / loader->bytes;
 	loader->kept_count = room < count ? room : count;
 	loader->kept_bytes = loader->kept_count * loader->bytes;
+	atomic_init(&loader->spare, (size_t)options->memory - loader->kept_bytes);
 	if (loader->kept_count == 0)
 		return HILUM_OK;
 	loader->kept = hl_block_alloc(loader->kept_bytes);
@@ -171,7 +173,7 @@ void hl_loader_destroy(struct hl_loader *loader)
 	hl_free(loader->kept_state);
 	hl_free(loader->cases);
 	hl_free(loader->slot);
-	hl_free(loader->slices);
+	hl_loader_free_slices(loader);
 	hl_free(loader->running);
 	hl_free(loader->order);
 	hl_free(loader->threads);
@@ -278,7 +280,7 @@ enum hilum_status hl_loader_preload(struct hl_loader *loader, hl_unreadable_func
 	drop_failures(loader);
 	if (loader->running && !(loader->running[loader->count - 1] > 0))
 		return hl_fail(error, HILUM_ERROR_DATA, "none of the pictures that the sampler may draw can be read");
-	return HILUM_OK;
+	return hl_loader_number_slices(loader, error);
 }
 
 enum hilum_status hl_loader_statistics(struct hl_loader *loader, double mean[3], double deviation[3],
@@ -292,7 +294,7 @@ enum hilum_status hl_loader_statistics(struct hl_loader *loader, double mean[3],
 		return loader->failures[0].code;
 	}
 	int32_t channels = loader->options.recipe->channels;
-	double pixels = (double)loader->count * (double)loader->bytes / channels;
+	double pixels = (double)hl_loader_samples(loader) * (double)loader->bytes / channels;
 	for (int32_t c = 0; c < 3; c++) {
 		int32_t from = c < channels ? c : 0;
 		double average = (double)loader->sum[from] / pixels;
@@ -306,11 +308,6 @@ enum hilum_status hl_loader_statistics(struct hl_loader *loader, double mean[3],
 size_t hl_loader_narrow(const struct hl_loader *loader)
 {
 	return loader->narrow;
-}
-
-int32_t hl_loader_slices(const struct hl_loader *loader, size_t position)
-{
-	return loader->slices[loader->slot[position]];
 }
 
 void hl_loader_warn_narrow(size_t narrow, size_t count)
@@ -328,11 +325,16 @@ size_t hl_loader_count(const struct hl_loader *loader)
 	return loader->count;
 }
 
+size_t hl_loader_samples(const struct hl_loader *loader)
+{
+	return loader->first ? loader->first[loader->count] : loader->count;
+}
+
 int64_t hl_loader_steps(const struct hl_loader *loader)
 {
 	int64_t count = (int64_t)loader->count, batch = loader->options.batch;
 	if (!loader->options.shuffle)
-		return (count + batch - 1) / batch;
+		return ((int64_t)hl_loader_samples(loader) + batch - 1) / batch;
 	return count < batch ? 1 : count / batch;
 }
 
@@ -356,7 +358,8 @@ static uint32_t draw_weighted(const struct hl_loader *loader, struct hl_random *
 static enum hilum_status make_order(struct hl_loader *loader, uint32_t epoch, struct hilum_error *error)
 {
 	const struct hl_loader_options *options = &loader->options;
-	size_t positions = options->shuffle ? (size_t)(hl_loader_steps(loader) * options->batch) : loader->count;
+	size_t positions =
+	    options->shuffle ? (size_t)(hl_loader_steps(loader) * options->batch) : hl_loader_samples(loader);
 	loader->positions = positions;
 	if (!options->shuffle)
 		return HILUM_OK;

@@ -1,6 +1,10 @@
 /* Batches, prepared by worker threads ahead of the net. Decodes each file once and keeps the resized 8-bit image while
  * the memory limit allows (beyond it, decodes again). A batch is a pure function of (seed, epoch, step). Augmentation
- * is keyed by a sample's place in the epoch, so that a case drawn twice is augmented twice. */
+ * is keyed by a sample's place in the epoch, so that a case drawn twice is augmented twice.
+ *
+ * A network for slices looks at several of a volume (data/lung_slices.h): preloading finds out which. A shuffled epoch
+ * then has one slice of it, drawn anew for each place of each epoch; one in order has all of them, one behind the other
+ * with the same index. Without preloading a volume is its middle slice. */
 #ifndef HL_DATA_LOADER_H
 #define HL_DATA_LOADER_H
 #include "data/augment.h"
@@ -47,11 +51,10 @@ enum hilum_status hl_loader_statistics(struct hl_loader *loader, double mean[3],
                                        struct hilum_error *error);
 /* Of the readable cases that preloading met, those of hl_volume_is_narrow; and the warning for a sum of them. */
 size_t hl_loader_narrow(const struct hl_loader *loader);
-/* Of the position-th readable case that preloading met: the slices that its file held. */
-int32_t hl_loader_slices(const struct hl_loader *loader, size_t position);
 void hl_loader_warn_narrow(size_t narrow, size_t count);
-size_t hl_loader_count(const struct hl_loader *loader);  /* readable cases */
-int64_t hl_loader_steps(const struct hl_loader *loader); /* batches an epoch */
+size_t hl_loader_count(const struct hl_loader *loader);   /* readable cases */
+size_t hl_loader_samples(const struct hl_loader *loader); /* of an epoch that is not shuffled */
+int64_t hl_loader_steps(const struct hl_loader *loader);  /* batches an epoch */
 /* Begins an epoch (from 0) at a step: resuming goes on where it stopped. Waits for workers of the last one. */
 enum hilum_status hl_loader_start(struct hl_loader *loader, uint32_t epoch, int64_t step, struct hilum_error *error);
 /* The next batch, borrowed until the next call; *out = NULL at the end of the epoch. A case that cannot be read is an

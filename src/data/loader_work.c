@@ -14,18 +14,21 @@
 struct worker {
 	uint8_t *picture, *augmented;
 	void *scratch;
+	struct hl_loader_volume at_hand;
 	struct hl_met *met; /* where to note what is met in a case that is read; NULL: not asked */
 };
 
 /* ---- pictures ---- */
 
-/* Points *out at the 8-bit picture: where it is kept, or in the worker's own memory. */
-static enum hilum_status fetch(struct hl_loader *loader, struct worker *worker, size_t index, const uint8_t **out,
-                               struct hilum_error *error)
+/* Points *out at the 8-bit picture, which-th of the case's: where it is kept, or in the worker's own memory. */
+static enum hilum_status fetch(struct hl_loader *loader, struct worker *worker, size_t index, int32_t which,
+                               const uint8_t **out, struct hilum_error *error)
 {
 	size_t slot = loader->slot[index];
 	uint8_t *to = worker->picture;
-	bool filling = false;
+	bool filling = false, several = false;
+	if (loader->inside[slot].count > 0)
+		return hl_loader_slice(loader, &worker->at_hand, index, which, worker->picture, out, error);
 	if (slot < loader->kept_count) {
 		unsigned char state = KEPT_NOT;
 		to = loader->kept + slot * loader->bytes;
@@ -37,10 +40,14 @@ static enum hilum_status fetch(struct hl_loader *loader, struct worker *worker, 
 		/* Another worker is at it (a sampler may draw a case twice): rather decode it again than wait. */
 		to = filling ? to : worker->picture;
 	}
-	enum hilum_status status = hl_dataset_read(loader->options.dataset, loader->cases[index],
-	                                           loader->options.recipe, to, worker->met, error);
+	enum hilum_status status;
+	if (worker->met && hl_loader_looks_inside(loader, index))
+		status = hl_loader_look_inside(loader, index, to, &several, worker->met, error);
+	else
+		status = hl_dataset_read(loader->options.dataset, loader->cases[index], loader->options.recipe, to,
+		                         worker->met, error);
 	if (filling)
-		atomic_store(&loader->kept_state[slot], (unsigned char)(status ? KEPT_NOT : KEPT_READY));
+		atomic_store(&loader->kept_state[slot], (unsigned char)(status || several ? KEPT_NOT : KEPT_READY));
 	if (!status)
 		*out = to;
 	return status;
@@ -88,11 +95,13 @@ static void visit(struct hl_loader *loader, struct worker *worker, size_t positi
 	struct hl_met met = {0};
 	worker->met = loader->job == JOB_PRELOAD ? &met : NULL;
 	pthread_mutex_unlock(&loader->mutex);
-	enum hilum_status status = fetch(loader, worker, position, &picture, &error);
-	if (!status && worker->met)
-		loader->slices[loader->slot[position]] = met.slices;
-	if (!status && statistics)
-		add_statistics(loader, picture, sum, squares);
+	enum hilum_status status = HILUM_OK;
+	int32_t count = statistics ? hl_loader_inside_count(loader, position) : 1;
+	for (int32_t i = 0; i < count && !status; i++) {
+		status = fetch(loader, worker, position, i, &picture, &error);
+		if (!status && statistics)
+			add_statistics(loader, picture, sum, squares);
+	}
 	worker->met = NULL;
 	pthread_mutex_lock(&loader->mutex);
 	loader->narrow += met.narrow && !status;
@@ -114,14 +123,27 @@ static void set_target(const struct hl_loader *loader, int32_t label, float shar
 		target[label] += share;
 }
 
+/* The case of a position, and which of its slices: one drawn by chance where the epoch is shuffled. */
+static size_t choose(const struct hl_loader *loader, size_t position, int32_t *which)
+{
+	if (!loader->order)
+		return hl_loader_find_slice(loader, position, which);
+	size_t index = loader->order[position];
+	struct hl_random random =
+	    hl_random_stream(loader->options.seed, loader->epoch, (uint32_t)position, HL_RANDOM_SLICE);
+	*which = (int32_t)hl_random_below(&random, (uint32_t)hl_loader_inside_count(loader, index));
+	return index;
+}
+
 static enum hilum_status prepare(struct hl_loader *loader, struct worker *worker, struct hl_loader_place *place,
                                  size_t position, size_t sample, struct hilum_error *error)
 {
 	const struct hl_loader_options *options = &loader->options;
-	size_t index = loader->order ? loader->order[position] : position;
+	int32_t which;
+	size_t index = choose(loader, position, &which);
 	const uint8_t *picture;
 	place->batch.index[sample] = loader->cases[index];
-	enum hilum_status status = fetch(loader, worker, index, &picture, error);
+	enum hilum_status status = fetch(loader, worker, index, which, &picture, error);
 	if (status)
 		return status;
 	if (options->augment) {
@@ -242,6 +264,7 @@ static void *run_worker(void *argument)
 	hl_free(start->worker.picture);
 	hl_free(start->worker.augmented);
 	hl_free(start->worker.scratch);
+	hl_volume_free(&start->worker.at_hand.volume);
 	hl_free(start);
 	return NULL;
 }

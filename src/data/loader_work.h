@@ -9,6 +9,7 @@
 #ifndef HL_DATA_LOADER_WORK_H
 #define HL_DATA_LOADER_WORK_H
 #include "data/loader.h"
+#include "scan/volume.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -28,6 +29,19 @@ struct hl_loader_place {
 	struct hilum_error error;
 };
 
+/* The slices of a volume that a network for slices looks at, once preloading has met it. */
+struct hl_loader_inside {
+	int32_t count;     /* 0: none was met, the case is one picture */
+	int32_t *slice;    /* from 0 */
+	uint8_t *pictures; /* count of them; NULL: they are not kept */
+};
+
+/* The volume that a worker decoded last. */
+struct hl_loader_volume {
+	struct hl_volume volume;
+	size_t slot;
+};
+
 struct hl_loader_failure {
 	size_t position;
 	enum hilum_status code;
@@ -38,7 +52,9 @@ struct hl_loader {
 	struct hl_loader_options options;
 	uint32_t *cases; /* those left, in order */
 	uint32_t *slot;  /* of each: its place in kept */
-	int32_t *slices; /* by slot: how many the file held, once preloading has met it */
+	size_t slots;
+	struct hl_loader_inside *inside; /* by slot */
+	size_t *first;   /* of each case in an epoch in order, and their sum; NULL: each case is one sample */
 	double *running; /* sums of weights up to and including each; NULL: none */
 	size_t count;
 
@@ -46,6 +62,7 @@ struct hl_loader {
 	uint8_t *kept;
 	size_t kept_count, kept_bytes;
 	atomic_uchar *kept_state;
+	atomic_size_t spare; /* bytes that are left for slices of volumes */
 
 	pthread_mutex_t mutex;
 	pthread_cond_t work, done;
@@ -72,6 +89,27 @@ struct hl_loader {
 	bool holds;
 	struct hl_loader_place ring[HL_LOADER_RING];
 };
+
+/* ---- loader_slices.c ---- */
+
+/* Whether the case's file may hold several slices of which each is a sample. */
+bool hl_loader_looks_inside(const struct hl_loader *loader, size_t index);
+/* Preloading of such a case: picture, where the file holds one slice; otherwise *several, and what it holds is noted.
+ */
+enum hilum_status hl_loader_look_inside(struct hl_loader *loader, size_t index, uint8_t *picture, bool *several,
+                                        struct hl_met *met, struct hilum_error *error);
+/* Samples of a case. */
+int32_t hl_loader_inside_count(const struct hl_loader *loader, size_t index);
+/* One of several: *out is where it is kept, or picture. */
+enum hilum_status hl_loader_slice(struct hl_loader *loader, struct hl_loader_volume *at_hand, size_t index,
+                                  int32_t which, uint8_t *picture, const uint8_t **out, struct hilum_error *error);
+/* Numbers the samples of an epoch in order. */
+enum hilum_status hl_loader_number_slices(struct hl_loader *loader, struct hilum_error *error);
+/* The case of a position in it, and which of its slices. */
+size_t hl_loader_find_slice(const struct hl_loader *loader, size_t position, int32_t *which);
+void hl_loader_free_slices(struct hl_loader *loader);
+
+/* ---- loader_work.c ---- */
 
 /* Starts the workers that the options ask for; on failure some may be running. */
 enum hilum_status hl_loader_start_workers(struct hl_loader *loader, struct hilum_error *error);

@@ -28,3 +28,32 @@ void hl_combine_rows(const double *probability, size_t classes, const size_t *in
 	for (size_t c = 0; c < classes; c++)
 		out[c] /= sum;
 }
+
+void hl_combine_slices(enum hilum_aggregate how, const double *probability, size_t classes, size_t count, double *out)
+{
+	double mean[HILUM_CLASSES_MAX];
+	if (classes == 2) {
+		out[1] = hl_combine(how, probability + 1, 2, NULL, count);
+		out[0] = 1 - out[1];
+		return;
+	}
+	hl_combine_rows(probability, classes, NULL, count, mean);
+	memcpy(out, mean, classes * sizeof(*out));
+}
+
+size_t hl_combine_runs(uint32_t *index, double *probability, size_t classes, size_t count)
+{
+	size_t left = 0, length;
+	for (size_t first = 0; first < count; first += length, left++) {
+		const double *row = probability + first * classes;
+		double *to = probability + left * classes;
+		for (length = 1; first + length < count && index[first + length] == index[first];)
+			length++;
+		index[left] = index[first];
+		if (length > 1)
+			hl_combine_slices(HILUM_AGGREGATE_AUTO, row, classes, length, to);
+		else
+			memmove(to, row, classes * sizeof(*to));
+	}
+	return left;
+}

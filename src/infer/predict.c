@@ -4,12 +4,11 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "data/loader.h"
+#include "infer/combine.h"
 #include "infer/precision.h"
-#include "infer/profile.h"
 #include "model/calibration.h"
 #include "nn/loss.h"
 #include "nn/plan.h"
-#include "scan/load.h"
 
 #include <math.h>
 #include <string.h>
@@ -66,9 +65,8 @@ static void count_unreadable(void *context, uint32_t index, const struct hilum_e
 
 /* Cases whose pictures fit the memory: those are decoded once, found readable and run through the net before the next
  * ones. Whole batches, so that only the last is incomplete. */
-static size_t cases_at_once(const struct hl_recipe *recipe, int64_t batch, int64_t asked)
+static size_t cases_at_once(const struct hl_recipe *recipe, int64_t batch, int64_t memory)
 {
-	int64_t memory = asked > 0 ? asked : hl_memory_available() / 4;
 	size_t batches = (size_t)memory / hl_recipe_bytes(recipe) / (size_t)batch;
 	return (batches ? batches : 1) * (size_t)batch;
 }
@@ -105,12 +103,20 @@ static enum hilum_status answer_mirrored(struct hl_plan *plan, struct hl_shape s
 	return status;
 }
 
+/* Samples that the net has answered, in the loader's order. */
+struct answers {
+	size_t count;
+	uint32_t *index;
+	double *probability;
+};
+
 /* Every batch of one pass through the net. mirrored: the shape of its pictures, which are answered so too; or NULL. */
-static enum hilum_status run(struct hl_loader *loader, struct hl_plan *plan, const struct hl_shape *mirrored,
-                             const volatile int *stop, struct hl_predictions *out, struct hilum_error *error)
+static enum hilum_status answer_all(struct hl_loader *loader, struct hl_plan *plan, const struct hl_shape *mirrored,
+                                    const volatile int *stop, int32_t classes, struct answers *out,
+                                    struct hilum_error *error)
 {
 	int32_t outputs = (int32_t)hl_plan_outputs(plan);
-	size_t before = out->count, total = hl_loader_count(loader);
+	size_t total = hl_loader_samples(loader);
 	enum hilum_status status = hl_loader_start(loader, 0, 0, error);
 	while (!status) {
 		const struct hl_batch *batch;
@@ -118,65 +124,50 @@ static enum hilum_status run(struct hl_loader *loader, struct hl_plan *plan, con
 		if (status || !batch)
 			break;
 		if (stop && *stop)
-			return hl_fail(error, HILUM_ERROR_STOPPED, "stopped after %zu cases", out->count);
+			return hl_fail(error, HILUM_ERROR_STOPPED, "stopped after %zu of %zu pictures", out->count,
+			               total);
 		size_t count = (size_t)batch->count;
-		if (count > total - (out->count - before))
-			return hl_fail(error, HILUM_ERROR_INTERNAL, "the loader gave more cases than it has");
+		if (count > total - out->count)
+			return hl_fail(error, HILUM_ERROR_INTERNAL, "the loader gave more pictures than it has");
 		const float *logits = hl_plan_forward(plan, batch->images, false, 0, 0);
 		status = hl_check_logits(logits, batch->count * outputs, error);
 		if (status)
 			return status;
-		double *probability = out->probability + out->count * (size_t)out->classes;
+		double *probability = out->probability + out->count * (size_t)classes;
 		hl_probabilities(logits, batch->count, outputs, probability);
 		if (mirrored)
-			status = answer_mirrored(plan, *mirrored, batch, outputs, out->classes, probability, error);
+			status = answer_mirrored(plan, *mirrored, batch, outputs, classes, probability, error);
 		if (status)
 			return status;
 		memcpy(out->index + out->count, batch->index, count * sizeof(*out->index));
 		out->count += count;
 	}
-	if (!status && out->count - before != total)
-		status = hl_fail(error, HILUM_ERROR_INTERNAL, "the loader gave %zu of %zu cases", out->count - before,
-		                 total);
+	if (!status && out->count != total)
+		status = hl_fail(error, HILUM_ERROR_INTERNAL, "the loader gave %zu of %zu pictures", out->count, total);
 	return status;
 }
 
-/* A volume that a network for slices answers: all of its slices instead of the middle one. */
-static enum hilum_status answer_volume(const struct hl_profiler *profiler, const char *file, double *probability,
-                                       struct hilum_error *error)
+/* The answers of a loader's samples as those of its cases. */
+static enum hilum_status run(struct hl_loader *loader, struct hl_plan *plan, const struct hl_shape *mirrored,
+                             const volatile int *stop, struct hl_predictions *out, struct hilum_error *error)
 {
-	struct hl_volume volume = {0};
-	struct hl_profile profile = {0};
-	enum hilum_status status = hl_load(file, NULL, &volume, NULL, error);
-	if (status)
-		return status;
-	status = hl_profile_volume(profiler, &volume, &profile, error);
-	if (!status)
-		hl_profile_combine(&profile, profiler->classes, HILUM_AGGREGATE_AUTO, probability);
-	hl_profile_free(&profile);
-	hl_volume_free(&volume);
-	return status ? hl_prefix(error, status, "%s", file) : HILUM_OK;
-}
-
-/* Those of the loader's cases that are volumes; the loader's were answered from position before on. */
-static enum hilum_status answer_volumes(const struct hl_loader_options *loading, const struct hl_loader *loader,
-                                        struct hl_plan *plan, const struct hl_shape *mirrored, const volatile int *stop,
-                                        size_t before, struct hl_predictions *out, struct hilum_error *error)
-{
-	const struct hl_profiler profiler = {.recipe = loading->recipe,
-	                                     .plan = plan,
-	                                     .batch = loading->batch,
-	                                     .classes = out->classes,
-	                                     .threads = loading->threads,
-	                                     .mirror = mirrored != NULL,
-	                                     .stop = stop};
+	size_t total = hl_loader_samples(loader), classes = (size_t)out->classes;
+	struct answers answers = {.index = hl_alloc(total, sizeof(*answers.index)),
+	                          .probability = hl_alloc(total, classes * sizeof(double))};
 	enum hilum_status status = HILUM_OK;
-	for (size_t i = before; i < out->count && !status; i++) {
-		const struct hl_case *item = &loading->dataset->cases[out->index[i]];
-		if (item->slice_count == 0 && hl_loader_slices(loader, i - before) > 1)
-			status =
-			    answer_volume(&profiler, item->file, out->probability + i * (size_t)out->classes, error);
+	if (!answers.index || !answers.probability)
+		status = hl_fail_memory(error, total * classes * sizeof(double), "predictions");
+	if (!status)
+		status = answer_all(loader, plan, mirrored, stop, out->classes, &answers, error);
+	if (!status) {
+		size_t cases = hl_combine_runs(answers.index, answers.probability, classes, answers.count);
+		memcpy(out->index + out->count, answers.index, cases * sizeof(*out->index));
+		memcpy(out->probability + out->count * classes, answers.probability,
+		       cases * classes * sizeof(*out->probability));
+		out->count += cases;
 	}
+	hl_free(answers.index);
+	hl_free(answers.probability);
 	return status;
 }
 
@@ -193,10 +184,7 @@ static enum hilum_status predict_some(const struct hl_loader_options *loading, s
 	status = hl_loader_preload(loader, count_unreadable, unread, stop, error);
 	if (!status) {
 		out->narrow += hl_loader_narrow(loader);
-		size_t answered = out->count;
 		status = run(loader, plan, mirrored, stop, out, error);
-		if (!status && loading->recipe->dims != HL_DIMS_3)
-			status = answer_volumes(loading, loader, plan, mirrored, stop, answered, out, error);
 	} else if (unread->count - before == loading->count)
 		status = HILUM_OK;
 	hl_loader_destroy(loader);
@@ -244,7 +232,11 @@ enum hilum_status hl_predict(const struct hilum_model *model, const struct hl_da
 	result.probability = hl_alloc(count, (size_t)result.classes * sizeof(*result.probability));
 	if (!result.index || !result.probability)
 		status = hl_fail_memory(error, count * (size_t)result.classes * sizeof(double), "predictions");
-	size_t most = cases_at_once(&recipe, batch, options->memory);
+	/* What is not taken by a picture for each case is left for the slices of volumes. */
+	int64_t memory = options->memory > 0 ? options->memory : hl_memory_available() / 4;
+	size_t most = cases_at_once(&recipe, batch, memory);
+	memory =
+	    memory > (int64_t)(most * hl_recipe_bytes(&recipe)) ? memory : (int64_t)(most * hl_recipe_bytes(&recipe));
 	for (size_t done = 0; done < count && !status; done += most) {
 		const struct hl_loader_options loading = {.dataset = dataset,
 		                                          .recipe = &recipe,
@@ -253,7 +245,7 @@ enum hilum_status hl_predict(const struct hilum_model *model, const struct hl_da
 		                                          .batch = batch,
 		                                          .outputs = (int32_t)hl_model_outputs(model),
 		                                          .threads = options->threads,
-		                                          .memory = (int64_t)(most * hl_recipe_bytes(&recipe))};
+		                                          .memory = memory};
 		status = predict_some(&loading, plan, options->mirror ? &shape : NULL, options->stop, &unread, &result,
 		                      &none);
 	}

@@ -208,11 +208,5 @@ enum hilum_status hl_profile_stack(const struct hl_profiler *profiler, char *con
 void hl_profile_combine(const struct hl_profile *profile, int32_t classes, enum hilum_aggregate how,
                         double *probability)
 {
-	size_t count = (size_t)profile->count;
-	if (classes != 2) {
-		hl_combine_rows(profile->probability, (size_t)classes, NULL, count, probability);
-		return;
-	}
-	probability[1] = hl_combine(how, profile->probability + 1, 2, NULL, count);
-	probability[0] = 1 - probability[1];
+	hl_combine_slices(how, profile->probability, (size_t)classes, (size_t)profile->count, probability);
 }

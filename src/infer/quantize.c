@@ -25,9 +25,9 @@ static enum hilum_status show_all(struct hl_loader *loader, struct hl_quant_fit 
 	return status;
 }
 
-static size_t fitting(const struct hl_recipe *recipe, size_t count)
+static size_t fitting(const struct hl_recipe *recipe, int64_t memory, size_t count)
 {
-	size_t most = (size_t)hl_memory_available() / 4 / hl_recipe_bytes(recipe);
+	size_t most = (size_t)memory / hl_recipe_bytes(recipe);
 	most = most ? most : 1;
 	return count < most ? count : most;
 }
@@ -42,7 +42,8 @@ enum hilum_status hl_quantize_fit(const struct hilum_model *model, const struct 
 	enum hilum_status status = hl_model_recipe(model, &recipe, error);
 	if (status)
 		return status;
-	count = fitting(&recipe, count);
+	int64_t memory = hl_memory_available() / 4;
+	count = fitting(&recipe, memory, count);
 	const struct hl_loader_options loading = {.dataset = dataset,
 	                                          .recipe = &recipe,
 	                                          .cases = cases,
@@ -50,7 +51,7 @@ enum hilum_status hl_quantize_fit(const struct hilum_model *model, const struct 
 	                                          .batch = 1,
 	                                          .outputs = (int32_t)hl_model_outputs(model),
 	                                          .threads = threads,
-	                                          .memory = (int64_t)(count * hl_recipe_bytes(&recipe))};
+	                                          .memory = memory};
 	status = hl_quant_fit_open(model->graph, model->slab, threads, &fit, error);
 	if (!status)
 		status = hl_loader_create(&loading, &loader, error);

@@ -163,9 +163,11 @@ void hilum_profile_free(struct hilum_profile *profile)
 }
 
 /* As the public type has it; of more than two classes the probability of the one that the case is given to. */
-static enum hilum_status publish(const struct hl_profile *profile, int32_t classes, int32_t class_index,
-                                 struct hilum_profile **out, struct hilum_error *error)
+static enum hilum_status publish(const struct hilum_session *session, const struct hl_profile *profile,
+                                 int32_t class_index, struct hilum_profile **out, struct hilum_error *error)
 {
+	int32_t classes = session->model->class_count;
+	double row[HILUM_CLASSES_MAX];
 	struct hilum_profile *made = hl_alloc(1, sizeof(*made));
 	size_t which = (size_t)(classes == 2 ? 1 : class_index), count = (size_t)profile->count;
 	if (made)
@@ -175,11 +177,15 @@ static enum hilum_status publish(const struct hl_profile *profile, int32_t class
 		return hl_fail_memory(error, count * sizeof(*made->slices), "the slices");
 	}
 	made->count = profile->count;
-	for (size_t i = 0; i < count; i++)
-		made->slices[i] =
-		    (struct hilum_slice){.slice = profile->slice[i] + 1,
-		                         .z = profile->z[i],
-		                         .probability = profile->probability[i * (size_t)classes + which]};
+	for (size_t i = 0; i < count; i++) {
+		const double *raw = profile->probability + i * (size_t)classes;
+		memcpy(row, raw, (size_t)classes * sizeof(*raw));
+		hl_calibration_apply(&session->calibration, classes, row);
+		made->slices[i] = (struct hilum_slice){.slice = profile->slice[i] + 1,
+		                                       .z = profile->z[i],
+		                                       .probability = row[which],
+		                                       .probability_raw = raw[which]};
+	}
 	*out = made;
 	return HILUM_OK;
 }
@@ -241,7 +247,7 @@ enum hilum_status hilum_predict_case(struct hilum_session *session, const char *
 		    look(session, NULL, (char *const *)(uintptr_t)paths, count, aggregate, &result, &slices, error);
 	}
 	if (!status && profile)
-		status = publish(&slices, classes, result.class_index, &published, error);
+		status = publish(session, &slices, result.class_index, &published, error);
 	hl_volume_free(&volume);
 	hl_profile_free(&slices);
 	if (status)

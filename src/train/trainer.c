@@ -3,7 +3,9 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "eval/metrics.h"
+#include "infer/combine.h"
 
+#include <float.h>
 #include <jansson.h>
 #include <math.h>
 #include <stdlib.h>
@@ -107,15 +109,16 @@ enum hilum_status hl_trainer_open(struct hl_trainer *trainer, struct hilum_error
 {
 	const struct hl_graph *graph = trainer->model->graph;
 	size_t outputs = (size_t)hl_model_outputs(trainer->model), batch = (size_t)trainer->options->batch;
-	size_t val = trainer->material->val ? hl_loader_count(trainer->material->val) : 0;
+	size_t val = trainer->material->val ? hl_loader_samples(trainer->material->val) : 0;
 	trainer->frozen = hl_alloc((size_t)graph->params + 1, sizeof(bool));
 	trainer->gradients = hl_block_alloc((size_t)graph->trained * sizeof(float));
 	trainer->dlogits = hl_alloc(batch * outputs, sizeof(float));
+	trainer->index = hl_alloc(val + 1, sizeof(uint32_t));
 	trainer->label = hl_alloc(val + 1, sizeof(int32_t));
 	trainer->probability = hl_alloc(val + batch, (outputs == 1 ? 2 : outputs) * sizeof(double));
 	trainer->score = hl_alloc(val + 1, sizeof(double));
-	if (!trainer->frozen || !trainer->gradients || !trainer->dlogits || !trainer->label || !trainer->probability ||
-	    !trainer->score)
+	if (!trainer->frozen || !trainer->gradients || !trainer->dlogits || !trainer->index || !trainer->label ||
+	    !trainer->probability || !trainer->score)
 		return hl_fail_memory(error, (size_t)graph->trained * sizeof(float), "gradients");
 	enum hilum_status status = choose_loss(trainer, error);
 	if (!status)
@@ -135,6 +138,7 @@ void hl_trainer_free(struct hl_trainer *trainer)
 		hl_block_free(trainer->gradients, (size_t)trainer->model->graph->trained * sizeof(float));
 	hl_free(trainer->frozen);
 	hl_free(trainer->dlogits);
+	hl_free(trainer->index);
 	hl_free(trainer->label);
 	hl_free(trainer->probability);
 	hl_free(trainer->score);
@@ -236,13 +240,28 @@ static double accuracy(const struct hl_trainer *trainer, size_t count)
 	return (double)right / (double)count;
 }
 
+/* Samples to cases: several slices of a volume become one answer, as in use, and the loss that of the answers. */
+static size_t combine_slices(struct hl_trainer *trainer, size_t samples, double *sum)
+{
+	size_t classes = (size_t)trainer->model->class_count;
+	size_t cases = hl_combine_runs(trainer->index, trainer->probability, classes, samples);
+	for (size_t i = 0; i < cases; i++)
+		trainer->label[i] = trainer->material->dataset->cases[trainer->index[i]].label;
+	if (cases == samples)
+		return cases;
+	*sum = 0;
+	for (size_t i = 0; i < cases; i++)
+		*sum -= log(fmax(trainer->probability[i * classes + (size_t)trainer->label[i]], DBL_EPSILON));
+	return cases;
+}
+
 /* The plain log loss, without weights or smoothing, so that it means the same in every training. */
 static enum hilum_status validate(struct hl_trainer *trainer, struct validation *out, struct hilum_error *error)
 {
 	int32_t outputs = trainer->loss.outputs, classes = trainer->model->class_count;
 	const struct hl_loss plain = {.kind = outputs == 1 ? HL_LOSS_BCE : HL_LOSS_CE, .outputs = outputs};
 	const struct hl_batch *batch = NULL;
-	size_t done = 0, count = hl_loader_count(trainer->material->val);
+	size_t done = 0, count = hl_loader_samples(trainer->material->val);
 	double sum = 0;
 	struct hilum_model view = hl_trainer_view(trainer);
 	hl_plan_bind(trainer->plan, view.slab);
@@ -256,7 +275,7 @@ static enum hilum_status validate(struct hl_trainer *trainer, struct validation 
 		sum += hl_loss_compute(&plain, logits, batch->targets, batch->count, NULL) * (double)batch->count;
 		hl_probabilities(logits, batch->count, outputs, trainer->probability + done * (size_t)classes);
 		for (int64_t i = 0; i < batch->count && done < count; i++)
-			trainer->label[done++] = trainer->material->dataset->cases[batch->index[i]].label;
+			trainer->index[done++] = batch->index[i];
 	}
 	hl_plan_bind(trainer->plan, trainer->model->slab);
 	if (status)
@@ -265,6 +284,7 @@ static enum hilum_status validate(struct hl_trainer *trainer, struct validation 
 		return hl_fail(error, done != count ? HILUM_ERROR_INTERNAL : HILUM_ERROR_DATA,
 		               done != count ? "validation lost cases"
 		                             : "the validation loss is not a number: a smaller lr may help");
+	count = combine_slices(trainer, count, &sum);
 	int32_t *scratch = hl_alloc(count + 1, sizeof(*scratch));
 	if (!scratch)
 		return hl_fail_memory(error, count * sizeof(*scratch), "validation");

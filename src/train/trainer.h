@@ -29,7 +29,8 @@ struct hl_trainer {
 	bool *frozen;     /* per parameter of the graph */
 	float *gradients; /* graph->trained */
 	float *dlogits;   /* batch x outputs */
-	int32_t *label;   /* validation: labels and probabilities of its cases */
+	uint32_t *index; /* validation: cases of its samples, and their labels and probabilities */
+	int32_t *label;
 	double *probability;
 	double *score;
 	double started, checkpointed; /* monotonic seconds */

@@ -6,6 +6,7 @@
 #include "base/memory.h"
 #include "data/loader.h"
 #include "infer/combine.h"
+#include "infer/predict.h"
 #include "model/model.h"
 
 #define SIDE 6
@@ -570,6 +571,9 @@ static void answers_slice_by_slice(void **state)
 		struct hilum_session *session = NULL;
 		struct hilum_prediction prediction = {.count = -1}, first = {.count = -1};
 		struct hilum_profile *profile = NULL;
+		/* A slice's probability is calibrated as the case's is. */
+		if (classes == 2)
+			model->calibration = hl_strdup("{\"map\":{\"kind\":\"platt\",\"slope\":2,\"intercept\":0.5}}");
 		assert_int_equal(hilum_session_open(model, NULL, &session, NULL), HILUM_OK);
 		enum hilum_status status = HILUM_ERROR_MEMORY;
 		for (int64_t i = 0; status == HILUM_ERROR_MEMORY; i++) {
@@ -587,9 +591,12 @@ static void answers_slice_by_slice(void **state)
 		for (int32_t i = 0; i < 20; i++) {
 			assert_int_equal(profile->slices[i].slice, i + 1);
 			assert_true(profile->slices[i].z == 2 * i);
-			sum += profile->slices[i].probability;
+			double raw = profile->slices[i].probability_raw;
+			double wanted = classes == 2 ? 1 / (1 + exp(-2 * log(raw / (1 - raw)) - 0.5)) : raw;
+			assert_true(fabs(profile->slices[i].probability - wanted) < 1e-12);
+			sum += raw;
 		}
-		assert_true(fabs(sum / 20 - prediction.probability) < 1e-12);
+		assert_true(fabs(sum / 20 - prediction.probability_raw) < 1e-12);
 		assert_int_equal(hilum_predict_file(session, path, &first, NULL), HILUM_OK);
 		assert_true(first.probability == prediction.probability);
 		hilum_profile_free(profile);
@@ -614,6 +621,180 @@ static void answers_slice_by_slice(void **state)
 	hl_volume_free(&volume);
 }
 
+/* ---- volumes before a network for slices ---- */
+
+enum { VOLUMES = 4, EPOCHS = 12 };
+static const int32_t depths[VOLUMES] = {3, 20, 1, 5}; /* of a/0, a/1, b/2, b/3 */
+
+static struct hl_dataset *write_volumes(const struct pictures *pictures)
+{
+	struct hl_dataset *dataset = NULL;
+	struct hilum_error error = {0};
+	char path[512], name[32];
+	for (int i = 0; i < VOLUMES; i++) {
+		struct hl_volume volume;
+		snprintf(name, sizeof(name), "set/%c", 'a' + i / 2);
+		pictures_folder(pictures, name);
+		snprintf(name, sizeof(name), "set/%c/%d.nii", 'a' + i / 2, i);
+		pictures_path(pictures, name, path);
+		fill(&volume, depths[i]);
+		assert_int_equal(hl_nifti_write(path, &volume, NULL), HILUM_OK);
+		hl_volume_free(&volume);
+	}
+	pictures_path(pictures, "set", path);
+	if (hl_dataset_open(path, NULL, &dataset, &error))
+		fail_msg("%s", error.message);
+	return dataset;
+}
+
+static struct hl_loader *load(const struct hl_loader_options *options)
+{
+	struct hl_loader *loader = NULL;
+	assert_int_equal(hl_loader_create(options, &loader, NULL), HILUM_OK);
+	assert_int_equal(hl_loader_preload(loader, NULL, NULL, NULL, NULL), HILUM_OK);
+	return loader;
+}
+
+/* Which slice, from 0, a sample is. */
+static int32_t slice_of(const struct hl_batch *batch, int64_t i)
+{
+	double grey = (batch->images[(size_t)i * PLANE] * 0.25 + 0.5) * 255;
+	return (int32_t)lround(grey / 10) - 1;
+}
+
+static uint32_t every[VOLUMES] = {0, 1, 2, 3};
+
+/* In order: all slices of all volumes, one behind the other, whether they are kept or not. */
+static void gives_all_slices_in_order(void **state)
+{
+	struct hl_dataset *dataset = write_volumes(*state);
+	struct hl_recipe recipe = make_recipe(HL_DIMS_2, 1);
+	struct hl_loader_options options = {.dataset = dataset,
+	                                    .recipe = &recipe,
+	                                    .cases = every,
+	                                    .count = VOLUMES,
+	                                    .batch = 4,
+	                                    .outputs = 1,
+	                                    .threads = 3};
+	for (int64_t memory = 0; memory <= 1 << 20; memory += memory ? memory * 15 : 8 * (int64_t)PLANE) {
+		options.memory = memory;
+		struct hl_loader *loader = load(&options);
+		const struct hl_batch *batch;
+		uint32_t index = 0;
+		int32_t slice = 0;
+		double mean[3], deviation[3];
+		assert_int_equal(hl_loader_count(loader), VOLUMES);
+		assert_int_equal(hl_loader_samples(loader), 29);
+		assert_int_equal(hl_loader_steps(loader), 8);
+		assert_int_equal(hl_loader_statistics(loader, mean, deviation, NULL), HILUM_OK);
+		/* 10 .. 30, 10 .. 200, 10 and 10 .. 50 */
+		assert_true(fabs(mean[0] - (60 + 2100 + 10 + 150) / 29.0 / 255) < 1e-12);
+		assert_int_equal(hl_loader_start(loader, 0, 0, NULL), HILUM_OK);
+		while (hl_loader_next(loader, &batch, NULL) == HILUM_OK && batch)
+			for (int64_t i = 0; i < batch->count; i++) {
+				assert_int_equal(batch->index[i], index);
+				assert_int_equal(slice_of(batch, i), slice);
+				if (++slice == depths[index]) {
+					slice = 0;
+					index++;
+				}
+			}
+		assert_int_equal(index, VOLUMES);
+		hl_loader_destroy(loader);
+	}
+	hl_dataset_free(dataset);
+}
+
+/* Of shuffled epochs, by case: the slice that stood for it. */
+static void draw_slices(const struct hl_loader_options *options, int32_t drawn[EPOCHS][VOLUMES])
+{
+	struct hl_loader *loader = load(options);
+	for (uint32_t epoch = 0; epoch < EPOCHS; epoch++) {
+		const struct hl_batch *batch;
+		size_t seen = 0;
+		assert_int_equal(hl_loader_start(loader, epoch, 0, NULL), HILUM_OK);
+		while (hl_loader_next(loader, &batch, NULL) == HILUM_OK && batch)
+			for (int64_t i = 0; i < batch->count; i++, seen++)
+				drawn[epoch][batch->index[i]] = slice_of(batch, i);
+		assert_int_equal(seen, VOLUMES);
+	}
+	hl_loader_destroy(loader);
+}
+
+/* A shuffled epoch has one slice of each volume, another one each time; which, the seed alone decides. */
+static void draws_slices(void **state)
+{
+	struct hl_dataset *dataset = write_volumes(*state);
+	struct hl_recipe recipe = make_recipe(HL_DIMS_2, 1);
+	int32_t one[EPOCHS][VOLUMES], other[EPOCHS][VOLUMES];
+	struct hl_loader_options options = {.dataset = dataset,
+	                                    .recipe = &recipe,
+	                                    .cases = every,
+	                                    .count = VOLUMES,
+	                                    .batch = 2,
+	                                    .seed = 5,
+	                                    .shuffle = true,
+	                                    .outputs = 1,
+	                                    .threads = 1,
+	                                    .memory = 1 << 20};
+	draw_slices(&options, one);
+	for (int i = 0; i < VOLUMES; i++) {
+		bool seen[32] = {false};
+		int32_t different = 0;
+		for (int epoch = 0; epoch < EPOCHS; epoch++) {
+			assert_in_range(one[epoch][i], 0, depths[i] - 1);
+			different += !seen[one[epoch][i]];
+			seen[one[epoch][i]] = true;
+		}
+		assert_true(different >= (depths[i] < 5 ? depths[i] : 4));
+	}
+	options.threads = 3;
+	options.memory = 0;
+	draw_slices(&options, other);
+	assert_memory_equal(one, other, sizeof(one));
+	options.seed = 6;
+	draw_slices(&options, other);
+	assert_memory_not_equal(one, other, sizeof(one));
+	hl_dataset_free(dataset);
+}
+
+/* A data set's answers are those for each file by itself, bit for bit. */
+static void answers_data_sets_as_files(void **state)
+{
+	struct hl_dataset *dataset = write_volumes(*state);
+	for (int32_t classes = 2; classes <= 3; classes++)
+		for (int dims = HL_DIMS_2; dims <= HL_DIMS_25; dims++) {
+			struct hl_recipe recipe = make_recipe((enum hl_dims)dims, 3);
+			struct hilum_model *model = make_model(&recipe, classes);
+			struct hilum_session *session = NULL;
+			struct hl_predictions got = {.count = 0};
+			assert_int_equal(hilum_session_open(model, NULL, &session, NULL), HILUM_OK);
+			for (int mirror = 0; mirror < 2; mirror++) {
+				const struct hl_predict_options how = {
+				    .threads = 2, .memory = 3 * (int64_t)PLANE, .mirror = mirror != 0};
+				struct hilum_error error = {0};
+				if (hl_predict(model, dataset, every, VOLUMES, &how, &got, &error))
+					fail_msg("%s", error.message);
+				assert_int_equal(got.count, VOLUMES);
+				for (uint32_t i = 0; i < VOLUMES; i++) {
+					struct hilum_prediction alone;
+					assert_int_equal(got.index[i], i);
+					assert_int_equal(
+					    hilum_predict_file(session, dataset->cases[i].file, &alone, NULL),
+					    HILUM_OK);
+					/* Slices of one grey are their own mirror images. */
+					for (int32_t c = 0; c < classes; c++)
+						assert_true(got.probability[(int32_t)i * classes + c] ==
+						            alone.probabilities[c]);
+				}
+				hl_predictions_free(&got);
+			}
+			hilum_session_close(session);
+			hilum_model_close(model);
+		}
+	hl_dataset_free(dataset);
+}
+
 #define WITH_PICTURES(test) cmocka_unit_test_setup_teardown(test, pictures_setup, pictures_teardown)
 
 int main(void)
@@ -635,6 +816,9 @@ int main(void)
 	    WITH_PICTURES(loads_stacks),
 	    cmocka_unit_test(combines),
 	    WITH_PICTURES(answers_slice_by_slice),
+	    WITH_PICTURES(gives_all_slices_in_order),
+	    WITH_PICTURES(draws_slices),
+	    WITH_PICTURES(answers_data_sets_as_files),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
