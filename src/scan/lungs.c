@@ -193,6 +193,13 @@ static void measure(const struct hl_lung_work *work, struct hl_lungs *out)
 	out->width = (both.x1 - both.x0 + 1) / width;
 	out->height = (both.y1 - both.y0 + 1) / height;
 	out->body = body.count / ((double)work->width * work->height);
+	out->fill = body.count / (width * height);
+	out->box[0] = body.x0 * work->step[0];
+	out->box[1] = body.y0 * work->step[1];
+	out->box[2] = (body.x1 + 1) * work->step[0] - 1;
+	out->box[3] = (body.y1 + 1) * work->step[1] - 1;
+	out->box[2] = out->box[2] < work->scan->width ? out->box[2] : work->scan->width - 1;
+	out->box[3] = out->box[3] < work->scan->height ? out->box[3] : work->scan->height - 1;
 }
 
 /* Limits a little beyond those of 1,097 slices through all heights of the chest, healthy and not, in docs/results.md.

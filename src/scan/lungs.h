@@ -32,6 +32,8 @@ struct hl_lungs {
 	double width;   /* from side to side of both lungs over the body's */
 	double height;  /* likewise from front to back */
 	double body;    /* share of the picture's pixels that is body */
+	int32_t box[4]; /* the body's box on the scan's pixels: first x, first y, last x, last y */
+	double fill;    /* share of that box that is body */
 	bool chest;     /* all of these are as chests have them, with two lungs or one at a side */
 };
 
