@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 #include <limits.h>
+#include <pthread.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,6 +12,7 @@
 
 #if defined(__x86_64__)
 #include <cpuid.h>
+#include <sys/syscall.h>
 #endif
 
 /* Files under /proc and /sys have no size: read what comes, up to the text's size. */
@@ -180,6 +182,18 @@ static bool system_saves_tiles(void)
 	return (low >> 17 & 3) == 3;
 }
 
+/* Linux gives a process the tile registers only when asked, once for all its threads
+ * (Documentation/arch/x86/xstate.rst); kernels before 5.16 do not know the question and give them to nobody. */
+static bool tiles_given;
+static pthread_once_t tiles_asked = PTHREAD_ONCE_INIT;
+
+static void ask_for_tiles(void)
+{
+	enum { ARCH_REQ_XCOMP_PERM = 0x1023, TILE_DATA = 18 };
+
+	tiles_given = syscall(SYS_arch_prctl, ARCH_REQ_XCOMP_PERM, TILE_DATA) == 0;
+}
+
 static void brand(char name[64])
 {
 	unsigned words[12];
@@ -194,13 +208,16 @@ static void brand(char name[64])
 		name[end - 1] = '\0';
 }
 
-/* HILUM_CPU in the environment hides what a lesser processor lacks, so that one machine tests the loops of all. */
+/* HILUM_CPU in the environment hides what a lesser processor lacks, so that one machine tests the loops of all, or
+ * stands in for tiles. */
 static void narrow(struct hl_cpu *cpu)
 {
 	const char *most = getenv("HILUM_CPU");
 
 	if (!most)
 		return;
+	if (strcmp(most, "amx-emulated") == 0)
+		cpu->amx = cpu->amx_emulated = cpu->avx512_bf16 && cpu->avx512_vnni;
 	if (strcmp(most, "avx512") == 0)
 		cpu->amx = false;
 	if (strcmp(most, "avx2") == 0 || strcmp(most, "none") == 0)
@@ -223,9 +240,15 @@ struct hl_cpu hl_cpu_describe(void)
 	             __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
 	cpu.avx512_bf16 = cpu.avx512 && __builtin_cpu_supports("avx512bf16");
 	cpu.avx512_vnni = cpu.avx512 && __builtin_cpu_supports("avx512vnni");
-	/* Leaf 7: AMX-BF16 and AMX-TILE. */
-	cpu.amx = __get_cpuid_count(7, 0, &a, &b, &c, &d) && (d & 1u << 22) && (d & 1u << 24) && system_saves_tiles();
+	/* Leaf 7: AMX-BF16, AMX-TILE and AMX-INT8. What goes with them here is there on every processor that has them.
+	 */
+	cpu.amx = cpu.avx512_bf16 && cpu.avx512_vnni && __get_cpuid_count(7, 0, &a, &b, &c, &d) && (d >> 22 & 1) &&
+	          (d >> 24 & 1) && (d >> 25 & 1) && system_saves_tiles();
 	narrow(&cpu);
+	if (cpu.amx && !cpu.amx_emulated) {
+		pthread_once(&tiles_asked, ask_for_tiles);
+		cpu.amx = tiles_given;
+	}
 	cpu.bf16_pairs = cpu.avx512_bf16 && !cpu.amx;
 #endif
 	return cpu;

@@ -141,7 +141,11 @@ static void check_gradients(const struct subject *subject, const struct ask *ask
 	struct session session;
 	struct values values;
 	char name[64];
-	if (session_open(&session, subject, ask, NULL))
+	/* Where float32 is split into parts, a difference of two results is only as exact as they are: with three. */
+	setenv("HILUM_FP32_PRODUCTS", "6", 1);
+	bool refused = session_open(&session, subject, ask, NULL);
+	unsetenv("HILUM_FP32_PRODUCTS");
+	if (refused)
 		return;
 	values_open(&values, subject);
 	if (ask->settled)

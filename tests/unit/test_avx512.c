@@ -213,7 +213,7 @@ static void check_chain(const char *text, const char *shape_text, enum hl_type t
 static bool runs(enum hl_type type)
 {
 	struct hl_cpu cpu = hl_cpu_describe();
-	return type == HL_BF16 ? cpu.bf16_pairs : cpu.avx512;
+	return type == HL_BF16 ? cpu.bf16_pairs || cpu.amx : cpu.avx512;
 }
 
 static void check_chains(const char *const texts[][2], size_t count)

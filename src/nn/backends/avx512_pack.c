@@ -1,16 +1,18 @@
 /* Weights as the tiles of a pass read them. */
-#include "nn/backends/avx512_private.h"
+#include "nn/backends/amx.h"
 #include <immintrin.h>
 #include <string.h>
 
-/* Where in the weights of one pair of channels a tap lies; across: which of a joint run. */
+/* Where in the weights of one pair of channels a tap lies; across: which of a joint run, of tiles over all taps. */
 static int64_t weight_tap(const struct hl_pass *pass, int64_t tap, int64_t across)
 {
 	const struct hl_pass_axis *a = pass->axis;
-	int64_t row = pass->joint ? tap : tap / a[2].taps;
-	int64_t d = a[0].tap + row / a[1].taps * a[0].tap_step, h = a[1].tap + row % a[1].taps * a[1].tap_step;
-	int64_t w = a[2].tap + (pass->joint ? across : tap % a[2].taps) * a[2].tap_step;
+	int64_t number = !pass->joint ? tap : pass->tiles.used ? across : tap * a[2].taps + across, row, d, h, w;
 
+	row = number / a[2].taps;
+	d = a[0].tap + row / a[1].taps * a[0].tap_step;
+	h = a[1].tap + row % a[1].taps * a[1].tap_step;
+	w = a[2].tap + number % a[2].taps * a[2].tap_step;
 	return (d * a[1].size + h) * a[2].size + w;
 }
 
@@ -40,44 +42,74 @@ HL_AVX512 static __m512 pair(__m512 low, __m512 high)
 	return _mm512_castsi512_ps(_mm512_or_si512(a, _mm512_slli_epi32(b, 16)));
 }
 
+/* Where a unit's first block lies, of tiles of the first part; bytes to the next block. */
+static char *unit_at(const struct hl_pass *pass, int64_t group, int64_t tap, int64_t number, int64_t *next)
+{
+	int64_t begin = hl_pass_group(pass, group), blocks = hl_pass_group(pass, group + 1) - begin;
+	int64_t slice = number / pass->units, unit = number % pass->units;
+	char *to = pass->weights + begin * hl_pass_block_bytes(pass);
+
+	if (pass->tiles.used) {
+		int64_t chunk = tap * pass->tiles.chunks + number / HL_AMX_ROWS;
+		*next = HL_AMX_BYTES;
+		return to + chunk * pass->tiles.parts * blocks * HL_AMX_BYTES + number % HL_AMX_ROWS * HL_AMX_ROW;
+	}
+	*next = HL_TILE_LANES * 4;
+	return to + (slice * pass->taps + tap) * hl_pass_tap_bytes(pass, blocks) + unit * blocks * HL_TILE_LANES * 4;
+}
+
+/* Two numbers in each lane, or of float32 in parts what each of them leaves of the sum. */
+HL_AVX512 static void pack_parts(const struct hl_pass *pass, __m512 low, __m512 high, char *to, int64_t next)
+{
+	for (int part = 0; part < pass->tiles.parts; part++, to += next) {
+		__m512i both = _mm512_castps_si512(pair(low, high));
+		_mm512_storeu_si512(to, both);
+		low = _mm512_sub_ps(low, _mm512_castsi512_ps(_mm512_slli_epi32(both, 16)));
+		high = _mm512_sub_ps(
+		    high, _mm512_castsi512_ps(_mm512_and_si512(both, _mm512_set1_epi32((int32_t)0xffff0000))));
+	}
+}
+
 HL_AVX512 static void pack_unit(const struct hl_pass *pass, const float *weight, const float *scale, int64_t group,
                                 int64_t number)
 {
-	int64_t slice = number / pass->units, unit = number % pass->units, e = number * hl_pass_unit(pass);
+	int64_t e = number * hl_pass_unit(pass), next;
 	int64_t begin = hl_pass_group(pass, group), blocks = hl_pass_group(pass, group + 1) - begin;
-	char *to = pass->weights + begin * hl_pass_block_bytes(pass) +
-	           slice * pass->taps * hl_pass_tap_bytes(pass, blocks) + unit * blocks * HL_TILE_LANES * 4;
 
-	for (int64_t tap = 0; tap < pass->taps; tap++, to += hl_pass_tap_bytes(pass, blocks))
-		for (int64_t block = 0; block < blocks; block++) {
+	for (int64_t tap = 0; tap < pass->taps; tap++) {
+		char *to = unit_at(pass, group, tap, number, &next);
+		for (int64_t block = 0; block < blocks; block++, to += next) {
 			int64_t output = (begin + block) * HL_TILE_LANES;
-			__m512 value = gather(pass, weight, scale, output, tap, e);
-			if (pass->type == HL_BF16)
-				value = pair(value, gather(pass, weight, scale, output, tap, e + 1));
-			_mm512_storeu_ps(to + block * HL_TILE_LANES * 4, value);
+			__m512 value = gather(pass, weight, scale, output, tap, e), other = value;
+			if (hl_pass_unit(pass) == 2)
+				other = gather(pass, weight, scale, output, tap, e + 1);
+			if (pass->tiles.used)
+				pack_parts(pass, value, other, to, blocks * next);
+			else
+				_mm512_storeu_ps(to, pass->type == HL_BF16 ? pair(value, other) : value);
 		}
+	}
 }
 
 /* Four bytes in each lane. */
 static void pack_bytes(const struct hl_pass *pass, int64_t group, int64_t number)
 {
-	int64_t slice = number / pass->units, unit = number % pass->units;
-	int64_t begin = hl_pass_group(pass, group), blocks = hl_pass_group(pass, group + 1) - begin;
-	char *to = pass->weights + begin * hl_pass_block_bytes(pass) +
-	           slice * pass->taps * hl_pass_tap_bytes(pass, blocks) + unit * blocks * HL_TILE_LANES * 4;
+	int64_t begin = hl_pass_group(pass, group), blocks = hl_pass_group(pass, group + 1) - begin, next;
 
-	for (int64_t tap = 0; tap < pass->taps; tap++, to += hl_pass_tap_bytes(pass, blocks)) {
+	for (int64_t tap = 0; tap < pass->taps; tap++) {
+		char *to = unit_at(pass, group, tap, number, &next);
 		int64_t from[4], there = pass->run - number * 4;
 		there = there < 0 ? 0 : there > 4 ? 4 : there;
 		for (int64_t k = 0; k < there; k++) {
 			int64_t e = number * 4 + k;
 			from[k] = e % pass->inputs * pass->weight_in + weight_tap(pass, tap, e / pass->inputs);
 		}
-		memset(to, 0, (size_t)(blocks * HL_TILE_LANES * 4));
 		for (int64_t lane = 0; lane < blocks * HL_TILE_LANES; lane++) {
 			int64_t output = begin * HL_TILE_LANES + lane;
+			char *at = to + lane / HL_TILE_LANES * next + lane % HL_TILE_LANES * 4;
+			memset(at, 0, 4);
 			for (int64_t k = 0; k < there && output < pass->outputs; k++)
-				to[lane * 4 + k] = pass->int8->weight[output * pass->weight_out + from[k]];
+				at[k] = pass->int8->weight[output * pass->weight_out + from[k]];
 		}
 	}
 }

@@ -1,5 +1,5 @@
 /* The walk over the places of a pass. */
-#include "nn/backends/avx512_private.h"
+#include "nn/backends/amx.h"
 #include <immintrin.h>
 #include <omp.h>
 #include <string.h>
@@ -39,8 +39,7 @@ static char *output_at(const struct hl_pass_walk *walk, const struct hl_pass_pla
 	return (char *)hl_pass_at(&walk->pass->out, walk->out, place);
 }
 
-/* What is the same for every tile of a group. */
-static struct hl_tile group_tile(const struct hl_pass *pass, int64_t group)
+struct hl_tile hl_pass_group_tile(const struct hl_pass *pass, int64_t group)
 {
 	int64_t begin = hl_pass_group(pass, group), blocks = hl_pass_group(pass, group + 1) - begin;
 	int64_t lanes = pass->outputs - (begin + blocks - 1) * HL_TILE_LANES;
@@ -61,7 +60,7 @@ static struct hl_tile group_tile(const struct hl_pass *pass, int64_t group)
 	                        .zero = pass->int8 ? pass->int8->out.zero : 0};
 }
 
-static int64_t group_offset(const struct hl_pass *pass, int64_t group)
+int64_t hl_pass_group_offset(const struct hl_pass *pass, int64_t group)
 {
 	return hl_pass_group(pass, group) * HL_TILE_LANES * hl_pass_size(pass);
 }
@@ -202,7 +201,7 @@ static void set_slice(const struct hl_pass_walk *walk, int64_t slice, int64_t gr
 	const struct hl_pass *pass = walk->pass;
 	int64_t each = hl_pass_unit(pass), most = pass->units * each, left = pass->run - slice * most;
 
-	*tile = group_tile(pass, group);
+	*tile = hl_pass_group_tile(pass, group);
 	left = left < most ? left : most;
 	tile->run = left / each * 4;
 	tile->odd = (int)(left % each * hl_pass_size(pass));
@@ -228,7 +227,7 @@ static void run_strip(struct hl_pass_walk walk, int64_t group, int64_t strip)
 	int64_t line = pass->by_rows ? pass->axis[2].count : length;
 	struct hl_tile tile;
 
-	walk.out += (uintptr_t)group_offset(pass, group);
+	walk.out += (uintptr_t)hl_pass_group_offset(pass, group);
 	for (int64_t slice = 0; slice < pass->slices; slice++) {
 		struct hl_pass_place place = place_of(pass, first);
 		set_slice(&walk, slice, group, &tile);
@@ -271,8 +270,7 @@ static void copy_row(const struct hl_pass *pass, const char *row, int64_t at, ch
 	memset(out + end * bytes, pass->zeros[0], (size_t)((places - end) * bytes));
 }
 
-/* What rows of one plane see, from place on. */
-static void copy_rows(const struct hl_pass_walk *walk, const struct hl_pass_place *place, int64_t rows)
+void hl_pass_copy_rows(const struct hl_pass_walk *walk, const struct hl_pass_place *place, int64_t rows)
 {
 	const struct hl_pass *pass = walk->pass;
 	const struct hl_pass_axis *a = pass->axis;
@@ -299,7 +297,7 @@ static void run_joint(const struct hl_pass_walk *walk, const struct hl_pass_plac
 	const struct hl_pass *pass = walk->pass;
 	struct hl_tile tile;
 	int64_t length = pass->axis[2].count, tiles, larger;
-	char *out = output_at(walk, place) + group_offset(pass, group);
+	char *out = output_at(walk, place) + hl_pass_group_offset(pass, group);
 
 	set_slice(walk, 0, group, &tile);
 	tile.tap = pass->inner;
@@ -326,7 +324,7 @@ static void sum_joint(const struct hl_pass_walk *walk, const struct hl_pass_box 
 	for (int64_t d = 0; d < box->size.d; d++) {
 		struct hl_pass_place place = box->from;
 		place.at[0] += d;
-		copy_rows(walk, &place, box->size.h);
+		hl_pass_copy_rows(walk, &place, box->size.h);
 		for (int64_t h = 0; h < box->size.h; h++, place.at[1]++)
 			for (int64_t group = 0; group < pass->groups; group++)
 				run_joint(walk, &place, group, walk->rows + h * step);
@@ -340,7 +338,7 @@ static void sum_rows(struct hl_pass_walk walk, const struct hl_pass_box *box)
 	struct hl_tile tile;
 
 	for (int64_t group = 0; group < pass->groups; group++) {
-		walk.out = out + (uintptr_t)group_offset(pass, group);
+		walk.out = out + (uintptr_t)hl_pass_group_offset(pass, group);
 		for (int64_t slice = 0; slice < pass->slices; slice++) {
 			set_slice(&walk, slice, group, &tile);
 			for (int64_t row = 0; row < box->size.d * box->size.h; row++) {
@@ -390,7 +388,9 @@ static void run_box(struct hl_pass_walk walk, int64_t task)
 	if (pass->pools)
 		walk.out = (uintptr_t)walk.box -
 		           (uintptr_t)(pool.from.d * pass->out.axis[0] + pool.from.h * pass->out.axis[1]);
-	if (pass->winograd)
+	if (pass->tiles.used)
+		hl_amx_box(&walk, &box);
+	else if (pass->winograd)
 		sum_winograd(&walk, &box);
 	else if (pass->joint)
 		sum_joint(&walk, &box);
@@ -412,6 +412,8 @@ static int64_t count_tasks(const struct hl_pass *pass)
 {
 	struct hl_pass_box all = whole(pass);
 
+	if (pass->tiles.used && !pass->pools)
+		return hl_amx_tasks(pass);
 	if (pass->joint || pass->pools)
 		return pass->images * pass->pooled.d * row_strips(pass);
 	if (pass->winograd)
@@ -446,7 +448,9 @@ static void run_task(const struct hl_pass_walk *walk, int64_t task)
 {
 	const struct hl_pass *pass = walk->pass;
 
-	if (pass->joint || pass->pools)
+	if (pass->tiles.used && !pass->pools)
+		hl_amx_task(walk, task);
+	else if (pass->joint || pass->pools)
 		run_box(*walk, task);
 	else if (pass->winograd)
 		run_chunk(walk, task);
@@ -469,10 +473,15 @@ void hl_pass_run(const struct hl_pass *pass, const void *in, const void *add, vo
 		                            .add = add ? (int64_t)((uintptr_t)add - (uintptr_t)out) : 0,
 		                            .tap = (struct hl_tap *)(void *)own,
 		                            .rows = own + bytes.taps,
+		                            .panel = own + bytes.taps + bytes.rows,
 		                            .sums = (float *)(void *)(own + bytes.taps + bytes.rows),
 		                            .box = own + bytes.taps + bytes.rows + bytes.sums};
+		if (pass->tiles.used)
+			hl_amx_open(&walk);
 #pragma omp for schedule(static)
 		for (int64_t task = 0; task < tasks; task++)
 			run_task(&walk, task);
+		if (pass->tiles.used)
+			hl_amx_close(&walk);
 	}
 }

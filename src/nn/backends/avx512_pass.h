@@ -24,6 +24,19 @@ struct hl_pass_view {
 	int64_t first, image, axis[3];
 };
 
+/* Where tiles sum a pass: amx.h. */
+struct hl_pass_tiles {
+	bool used, emulated;
+	int parts;              /* that a number is split into */
+	int64_t chunks, place;  /* rows of a tile in one part of a place of the panel, and bytes of the place */
+	int64_t phases[3];      /* remainders by the stride that taps have, of height and width */
+	int64_t reach[3];       /* rows and columns of the panel beyond those of the results */
+	int64_t images, width;  /* of a task; width: columns of results */
+	int64_t lines, columns; /* of an image of the panel */
+	int64_t shares;         /* of the groups, tasks of their own */
+	size_t panel;           /* bytes */
+};
+
 struct hl_pass {
 	/* given */
 	enum hl_type type;
@@ -38,6 +51,7 @@ struct hl_pass {
 	struct hl_window window;
 	struct hl_shape pooled;
 	bool repacked;              /* weights change with every run */
+	bool strict;                /* float32 is multiplied as it is, rather than split for tiles */
 	const struct hl_int8 *int8; /* of bytes: weights and how a sum becomes an output; made before hl_pass_pack */
 
 	/* set by hl_pass_plan */
@@ -51,20 +65,22 @@ struct hl_pass {
 	int64_t chunk_tiles, chunk_planes; /* of its tiles, that are summed together */
 	int64_t parts;                     /* of the groups, tasks of their own */
 	size_t winograd_bytes;             /* of a thread's scratch */
-	int64_t taps;                      /* that a tile goes through */
-	int64_t run;                       /* input channels of a tap, times the taps of a joint run */
-	int64_t units;                     /* 32-bit units of a run that are summed at once */
-	int64_t slices;                    /* of so many units, in a run */
-	int64_t groups;                    /* of blocks of output channels */
-	bool by_rows;                      /* tiles end where rows do */
-	bool groups_first;                 /* a thread keeps a group's weights rather than a strip's inputs */
-	int64_t strip;                     /* places of a task */
-	struct hl_axes box;                /* joint, pools: places of a task, pools: before pooling; whole rows */
-	int64_t from[3], to[3];            /* the places of each axis that see no padding */
-	struct hl_tap *inner;              /* taps of a tile that sees none, in bytes from its first place */
-	char *weights;                     /* packed: group, slice, tap, unit, block, lane, channel of the unit */
-	float *bias, *scale;               /* to whole blocks; scale of bytes, otherwise NULL */
-	char *zeros;                       /* a run of them; of bytes the input's zero */
+	struct hl_pass_tiles tiles;
+	int64_t taps;           /* that a tile goes through */
+	int64_t run;            /* input channels of a tap, times the taps of a joint run */
+	int64_t units;          /* 32-bit units of a run that are summed at once */
+	int64_t slices;         /* of so many units, in a run */
+	int64_t groups;         /* of blocks of output channels */
+	bool by_rows;           /* tiles end where rows do */
+	bool groups_first;      /* a thread keeps a group's weights rather than a strip's inputs */
+	int64_t strip;          /* places of a task */
+	struct hl_axes box;     /* joint, pools: places of a task, pools: before pooling; whole rows */
+	int64_t from[3], to[3]; /* the places of each axis that see no padding */
+	struct hl_tap *inner;   /* taps of a tile that sees none, in bytes from its first place */
+	char *weights;          /* packed: group, slice, tap, unit, block, lane, channel of the unit; for
+	                           tiles group, tap, 16 units, part, block, unit, lane, channel */
+	float *bias, *scale;    /* to whole blocks; scale of bytes, otherwise NULL */
+	char *zeros;            /* a run of them; of bytes the input's zero */
 	size_t weights_bytes;
 };
 

@@ -1,7 +1,7 @@
 /* How a pass is cut into tasks, tiles and slices. */
 #include "base/cpu.h"
 #include "base/memory.h"
-#include "nn/backends/avx512_private.h"
+#include "nn/backends/amx.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -27,7 +27,7 @@ bool hl_pass_machine(enum hl_type type)
 
 	if (type == HL_U8)
 		return cpu.avx512 && cpu.avx512_vnni;
-	return type == HL_BF16 ? cpu.bf16_pairs : cpu.avx512;
+	return type == HL_BF16 ? cpu.bf16_pairs || cpu.amx : cpu.avx512;
 }
 
 /* One tap without padding or steps: places are rows of a matrix, however they lie. */
@@ -114,7 +114,9 @@ static void choose_box(struct hl_pass *pass)
 		pass->pooled = (struct hl_shape){pass->images, a[0].count, a[1].count, a[2].count, pass->outputs};
 	}
 	pass->box.d = pass->window.size.d < a[0].count ? pass->window.size.d : a[0].count;
-	rows = pass->winograd ? hl_winograd_rows(pass) / pass->window.stride.h : choose_rows(pass);
+	rows = pass->tiles.used ? hl_amx_rows(pass)
+	       : pass->winograd ? hl_winograd_rows(pass) / pass->window.stride.h
+	                        : choose_rows(pass);
 	rows = rows < 1 ? 1 : rows < pass->pooled.h ? rows : pass->pooled.h;
 	pass->strip = rows;
 	pass->by_rows = true;
@@ -162,7 +164,9 @@ struct hl_pass_scratch hl_pass_scratch(const struct hl_pass *pass)
 	if (pass->joint)
 		bytes.rows =
 		    align((size_t)(pass->axis[0].taps * pass->copy_rows * pass->copy_places * pass->in_bytes) + 3);
-	if (pass->winograd)
+	if (pass->tiles.used)
+		bytes.sums = hl_amx_scratch(pass);
+	else if (pass->winograd)
 		bytes.sums = pass->winograd_bytes;
 	else if (pass->slices > 1)
 		bytes.sums = (size_t)(places * HL_TILE_BLOCKS * HL_TILE_LANES) * sizeof(float);
@@ -171,13 +175,15 @@ struct hl_pass_scratch hl_pass_scratch(const struct hl_pass *pass)
 	return bytes;
 }
 
-/* Addresses of taps, from the first place of a tile; of a joint run, within the copy. */
+/* Addresses of taps, from the first place of a tile; of a joint run, within the copy; of tiles, within the panel. */
 static void fill_inner(struct hl_pass *pass)
 {
 	const struct hl_pass_axis *a = pass->axis;
 	int64_t across = pass->joint ? 1 : a[2].taps;
 
-	for (int64_t i = 0; i < pass->taps; i++) {
+	for (int64_t i = 0; pass->tiles.used && i < pass->taps; i++)
+		pass->inner[i].place[0] = hl_amx_tap(pass, i);
+	for (int64_t i = 0; !pass->tiles.used && i < pass->taps; i++) {
 		int64_t d = i / across / a[1].taps, h = i / across % a[1].taps, w = i % across, at;
 		if (pass->joint) {
 			at = (d * pass->copy_rows + h * a[1].offset_step) * pass->copy_places;
@@ -236,6 +242,29 @@ static void cut(struct hl_pass *pass)
 		choose_strips(pass);
 }
 
+/* Which way sums are taken, and what follows from that. */
+static void choose_way(struct hl_pass *pass)
+{
+	const struct hl_pass_axis *a = pass->axis;
+
+	if (hl_amx_plan(pass)) {
+		choose_box(pass);
+		hl_amx_size(pass);
+		return;
+	}
+	pass->joint = pass->inputs <= JOINT_MAX && a[2].offset_step == 1 && a[2].taps > 1 && pass->taps > 0 &&
+	              pass->taps <= JOINT_TAPS_MAX;
+	if (pass->joint)
+		pass->taps /= a[2].taps;
+	pass->run = pass->inputs * (pass->joint ? a[2].taps : 1);
+	pass->winograd = !pass->joint && pass->type != HL_U8 && hl_winograd_suits(pass);
+	if (pass->winograd && pass->pools)
+		choose_box(pass);
+	pass->winograd = pass->winograd && hl_winograd_plan(pass);
+	if (!pass->winograd)
+		cut(pass);
+}
+
 enum hilum_status hl_pass_plan(struct hl_pass *pass, struct hilum_error *error)
 {
 	const struct hl_pass_axis *a = pass->axis;
@@ -250,19 +279,11 @@ enum hilum_status hl_pass_plan(struct hl_pass *pass, struct hilum_error *error)
 	flatten(pass);
 	find_inner(pass);
 	pass->taps = a[0].taps * a[1].taps * a[2].taps;
-	pass->joint = pass->inputs <= JOINT_MAX && a[2].offset_step == 1 && a[2].taps > 1 && pass->taps > 0 &&
-	              pass->taps <= JOINT_TAPS_MAX;
-	if (pass->joint)
-		pass->taps /= a[2].taps;
-	pass->run = pass->inputs * (pass->joint ? a[2].taps : 1);
 	pass->in_bytes = pass->inputs * hl_pass_size(pass);
 	pass->out_bytes = pass->outputs * hl_pass_size(pass);
-	pass->winograd = !pass->joint && pass->type != HL_U8 && hl_winograd_suits(pass);
-	if (pass->winograd && pass->pools)
-		choose_box(pass);
-	pass->winograd = pass->winograd && hl_winograd_plan(pass);
-	if (!pass->winograd)
-		cut(pass);
+	choose_way(pass);
+	if (pass->type == HL_BF16 && !pass->tiles.used && pass->taps > 0 && !hl_cpu_describe().bf16_pairs)
+		return hl_fail(error, HILUM_ERROR_UNSUPPORTED, "avx512: no tiles for a convolution of this size");
 	find_views(pass);
 	bytes = hl_pass_scratch(pass);
 	pass->scratch = (bytes.taps + bytes.rows + bytes.sums + bytes.box) * (size_t)pass->threads;

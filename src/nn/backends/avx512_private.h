@@ -13,10 +13,10 @@ static inline int64_t hl_pass_size(const struct hl_pass *pass)
 	return pass->type == HL_U8 ? 1 : pass->type == HL_BF16 ? 2 : 4;
 }
 
-/* Input channels in 32 bits. */
+/* Input channels in 32 bits of packed weights. */
 static inline int64_t hl_pass_unit(const struct hl_pass *pass)
 {
-	return 4 / hl_pass_size(pass);
+	return pass->tiles.used && pass->type == HL_F32 ? 2 : 4 / hl_pass_size(pass);
 }
 
 static inline int64_t hl_pass_blocks(const struct hl_pass *pass)
@@ -43,7 +43,7 @@ static inline int64_t hl_pass_tap_bytes(const struct hl_pass *pass, int64_t bloc
 
 static inline int64_t hl_pass_block_bytes(const struct hl_pass *pass)
 {
-	return pass->slices * pass->taps * hl_pass_tap_bytes(pass, 1);
+	return pass->slices * pass->taps * hl_pass_tap_bytes(pass, 1) * (pass->tiles.used ? pass->tiles.parts : 1);
 }
 
 /* A thread's scratch: bytes of its taps of a tile, copied rows, sums that wait, and places before pooling. */
@@ -62,9 +62,13 @@ struct hl_pass_walk {
 	uintptr_t in, out;
 	int64_t add; /* bytes from there to what is added */
 	struct hl_tap *tap;
-	char *rows, *box;
+	char *rows, *box, *panel;
 	float *sums;
 };
+
+/* What is the same for every tile of a group, and bytes from an output place's first channel to the group's. */
+struct hl_tile hl_pass_group_tile(const struct hl_pass *pass, int64_t group);
+int64_t hl_pass_group_offset(const struct hl_pass *pass, int64_t group);
 
 static inline uintptr_t hl_pass_at(const struct hl_pass_view *view, uintptr_t base, const struct hl_pass_place *place)
 {
@@ -87,6 +91,9 @@ struct hl_pass_pool {
 	char *out; /* the whole tensor */
 };
 void hl_pass_pool(const struct hl_pass *pass, const struct hl_pass_pool *pool);
+
+/* Joint: what rows of one plane see, from place on, with padding, to a thread's rows. */
+void hl_pass_copy_rows(const struct hl_pass_walk *walk, const struct hl_pass_place *place, int64_t rows);
 
 /* Winograd's way (avx512_winograd.c), for passes that it suits; plan: false where it does not pay. */
 bool hl_winograd_suits(const struct hl_pass *pass);
