@@ -5,7 +5,8 @@
 #include "data/dataset.h"
 
 /* Looks for pictures on two sides of the split that are the same one, in the same place, saved or shown otherwise;
- * where no groups were given, neighbouring slices as alike as copies count too. *pairs is how many pictures have one.
+ * where no groups were given, neighbouring slices as alike as copies count too. Of stacks every slice is looked at, of
+ * volumes the middle one. *pairs is how many pictures have one.
  * HILUM_ERROR_DATA naming the first where there are any, unless allow is set. */
 enum hilum_status hl_leaks_check(const struct hl_dataset *dataset, bool allow, int32_t threads, size_t *pairs,
                                  struct hilum_error *error);

@@ -8,6 +8,7 @@
 #include "infer/combine.h"
 #include "infer/predict.h"
 #include "model/model.h"
+#include "train/leaks.h"
 
 #define SIDE 6
 #define PLANE ((size_t)SIDE * SIDE)
@@ -795,6 +796,67 @@ static void answers_data_sets_as_files(void **state)
 	hl_dataset_free(dataset);
 }
 
+/* ---- leaks ---- */
+
+/* Blocks of chance greys: no two numbers' are alike. */
+static void draw_noise(const struct pictures *pictures, const char *name, uint32_t number)
+{
+	enum { WIDE = 48, BLOCK = 6 };
+	struct hl_random random = hl_random_stream(3, 0, number, HL_RANDOM_TEST);
+	struct hl_volume volume = {0};
+	char path[512];
+	uint8_t *pixel;
+	pictures_path(pictures, name, path);
+	assert_int_equal(hl_volume_init(&volume, WIDE, WIDE, 1, 1, HL_VOXEL_U8, NULL), HILUM_OK);
+	volume.unit = HL_UNIT_GREY;
+	volume.maximum = 255;
+	pixel = volume.voxels;
+	for (int y = 0; y < WIDE; y++)
+		for (int x = 0; x < WIDE; x++)
+			pixel[y * WIDE + x] = y % BLOCK   ? pixel[(y - 1) * WIDE + x]
+			                      : x % BLOCK ? pixel[y * WIDE + x - 1]
+			                                  : (uint8_t)hl_random_below(&random, 256);
+	assert_int_equal(hl_png_write(path, &volume, NULL), HILUM_OK);
+	hl_volume_free(&volume);
+}
+
+/* Six stacks of three slices, the last of which is of the test part. Its slice number shared is the
+ * last one of the first stack; -1: none. */
+static size_t leaks(const struct pictures *pictures, enum hl_dims dims, int shared)
+{
+	char text[4096] = "path,label,patient,stack,slice,split\n", path[512], name[64];
+	struct hl_dataset *dataset = NULL;
+	struct hilum_error error = {0};
+	size_t pairs = 99;
+	pictures_folder(pictures, "l");
+	for (int i = 0; i < 18; i++) {
+		int number = i / 3 == 5 && i % 3 == shared ? 2 : i; /* of the first stack, its last slice */
+		snprintf(name, sizeof(name), "l/%02d.png", i);
+		draw_noise(pictures, name, (uint32_t)number);
+		snprintf(text + strlen(text), sizeof(text) - strlen(text), "%s,%c,p%d,s,%d,%s\n", name, 'a' + i / 3 % 2,
+		         i / 3, i % 3,
+		         i / 3 == 5   ? "test"
+		         : i / 3 == 4 ? "val"
+		                      : "train");
+	}
+	pictures_text(pictures, "l.csv", text);
+	pictures_path(pictures, "l.csv", path);
+	if (hl_dataset_open(path, &(struct hl_dataset_options){.dims = dims}, &dataset, &error))
+		fail_msg("%s", error.message);
+	assert_int_equal(dataset->count, dims == HL_DIMS_3 ? 6 : 18);
+	assert_int_equal(hl_leaks_check(dataset, false, 1, &pairs, &error), shared < 0 ? HILUM_OK : HILUM_ERROR_DATA);
+	hl_dataset_free(dataset);
+	return pairs;
+}
+
+/* Whichever slice of a stack it is that stands on the other side too. */
+static void finds_leaks_in_stacks(void **state)
+{
+	for (int shared = -1; shared < 3; shared++)
+		assert_int_equal(leaks(*state, HL_DIMS_3, shared), shared >= 0);
+	assert_int_equal(leaks(*state, HL_DIMS_25, 0), 1);
+}
+
 #define WITH_PICTURES(test) cmocka_unit_test_setup_teardown(test, pictures_setup, pictures_teardown)
 
 int main(void)
@@ -819,6 +881,7 @@ int main(void)
 	    WITH_PICTURES(gives_all_slices_in_order),
 	    WITH_PICTURES(draws_slices),
 	    WITH_PICTURES(answers_data_sets_as_files),
+	    WITH_PICTURES(finds_leaks_in_stacks),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
