@@ -29,7 +29,7 @@ const struct hilum_option hilum_explain_option_table[] = {
            .help = "of gradcam: the layer, as hilum info names it; by default the last with maps of at least 7 x 7"),
     OPTION(patch, "patch", INT, .minimum = 0, .maximum = 2048, .initial = "0", .value = "N",
            .help = "side of what is covered, in pixels of the network's input; 0: an eighth of it"),
-    OPTION(steps, "steps", INT, .minimum = 1, .maximum = 4096, .initial = "128", .value = "N",
+    OPTION(steps, "steps", INT, .minimum = 1, .maximum = 4096, .initial = "64", .value = "N",
            .help = "of integrated-gradients: points on the way from black to the picture"),
     OPTION(randomised, "randomised", INT, .minimum = 0, .maximum = 16, .initial = "3", .value = "N",
            .help = "networks with random weights that the heat is compared with; 0: it is not checked"),
@@ -247,8 +247,8 @@ static enum hilum_status find_heat(struct hilum_explainer *explainer, struct hil
 	const struct hilum_explain_options *options = &explainer->options;
 	struct hl_completeness complete = {NAN, NAN};
 	enum hilum_status status = hl_heat_map(heat, explainer->image, explainer->map, &complete, error);
-	if (!status && options->method == HILUM_METHOD_INTEGRATED_GRADIENTS)
-		status = hl_heat_smooth(explainer->map, (size_t)heat->depth, (size_t)heat->size, error);
+	if (!status)
+		status = hl_heat_smooth(heat, explainer->map, error);
 	made->sum = complete.sum;
 	made->difference = complete.difference;
 	made->sanity = (struct hilum_sanity){.correlation = NAN, .similarity = NAN};

@@ -301,6 +301,15 @@ static int32_t cells(int32_t whole, int32_t patch)
 	return (whole + step - 1) / step;
 }
 
+static struct hl_box cell_box(const struct hl_heat *heat, const struct grid *grid, int64_t cell)
+{
+	const int64_t plane = (int64_t)grid->height * grid->width, z = cell / plane, y = cell % plane / grid->width;
+	const double middle[3] = {((double)z + 0.5) * heat->depth / grid->depth,
+	                          ((double)y + 0.5) * heat->size / grid->height,
+	                          ((double)(cell % grid->width) + 0.5) * heat->size / grid->width};
+	return hl_heat_box(heat, middle);
+}
+
 static enum hilum_status occlusion(struct hl_heat *heat, const uint8_t *image, float *map, struct hilum_error *error)
 {
 	const struct grid grid = {cells(heat->depth, heat->patch_depth), cells(heat->size, heat->patch),
@@ -319,12 +328,7 @@ static enum hilum_status occlusion(struct hl_heat *heat, const uint8_t *image, f
 	for (int64_t first = 0; first < count && !status; first += heat->batch) {
 		int64_t here = count - first < heat->batch ? count - first : heat->batch;
 		for (int64_t i = 0; i < here; i++) {
-			int64_t cell = first + i;
-			const double middle[3] = {
-			    ((double)(cell / grid.width / grid.height) + 0.5) * heat->depth / grid.depth,
-			    ((double)(cell / grid.width % grid.height) + 0.5) * heat->size / grid.height,
-			    ((double)(cell % grid.width) + 0.5) * heat->size / grid.width};
-			struct hl_box box = hl_heat_box(heat, middle);
+			struct hl_box box = cell_box(heat, &grid, first + i);
 			memcpy(covered + (size_t)i * bytes, image, bytes);
 			hl_heat_cover(heat, covered + (size_t)i * bytes, &box);
 		}

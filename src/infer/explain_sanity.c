@@ -138,10 +138,13 @@ static void smooth_row(const float *in, float *out, size_t side, size_t step, co
 	}
 }
 
-enum hilum_status hl_heat_smooth(float *map, size_t planes, size_t side, struct hilum_error *error)
+enum hilum_status hl_heat_smooth(const struct hl_heat *heat, float *map, struct hilum_error *error)
 {
+	size_t planes = (size_t)heat->depth, side = (size_t)heat->size;
 	double deviation = (double)side / 32, total = 0;
 	int32_t reach = (int32_t)ceil(3 * deviation);
+	if (heat->options.method == HILUM_METHOD_OCCLUSION)
+		return HILUM_OK;
 	double *weight = hl_alloc((size_t)reach + 1, sizeof(*weight));
 	float *across = hl_alloc(side * side, sizeof(*across));
 	enum hilum_status status =
@@ -175,8 +178,8 @@ static enum hilum_status randomise(struct hl_heat *heat, const uint8_t *image, c
 		hl_graph_initialise(heat->graph, seed + (uint64_t)k, slab);
 		hl_heat_bind(heat, slab);
 		status = hl_heat_map(heat, image, other, NULL, error);
-		if (!status && heat->options.method == HILUM_METHOD_INTEGRATED_GRADIENTS)
-			status = hl_heat_smooth(other, (size_t)heat->depth, (size_t)heat->size, error);
+		if (!status)
+			status = hl_heat_smooth(heat, other, error);
 		if (status)
 			break;
 		double correlation = hl_rank_correlation(map, other, count);
@@ -232,8 +235,8 @@ static enum hilum_status cover(struct hl_heat *heat, const uint8_t *image, const
 {
 	size_t bytes = hl_recipe_bytes(heat->recipe), place = hl_hottest(map, hl_heat_count(heat));
 	size_t side = (size_t)heat->size, outputs = (size_t)heat->outputs;
-	const double middle[3] = {(double)(place / side / side) + 0.5, (double)(place / side % side) + 0.5,
-	                          (double)(place % side) + 0.5};
+	const size_t z = place / (side * side), y = place / side % side;
+	const double middle[3] = {(double)z + 0.5, (double)y + 0.5, (double)(place % side) + 0.5};
 	struct hl_box hot = hl_heat_box(heat, middle);
 	uint8_t *images = hl_alloc((size_t)heat->batch, bytes);
 	float *logits = hl_alloc(2 + PLACES, outputs * sizeof(*logits));

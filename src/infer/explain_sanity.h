@@ -24,7 +24,8 @@ double hl_structural_similarity(const float *a, const float *b, size_t planes, s
 
 size_t hl_hottest(const float *map, size_t count); /* the first of the largest */
 
-/* Heat is smoothed over a thirty-second of the side, by a normal curve, each plane alone: single pixels' gradients are
- * noisy. */
-enum hilum_status hl_heat_smooth(float *map, size_t planes, size_t side, struct hilum_error *error);
+/* Smooths a map over a thirty-second of the side (a normal curve's standard deviation), each plane alone: gradients of
+ * single pixels are noisy, and between the few places of a layer the hottest one is sought. What occlusion makes stays
+ * as it is. */
+enum hilum_status hl_heat_smooth(const struct hl_heat *heat, float *map, struct hilum_error *error);
 #endif

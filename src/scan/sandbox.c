@@ -446,9 +446,10 @@ static enum hilum_status map_here(const struct hl_sandbox_input *input, struct h
 	*out = (struct hl_sandbox_bytes){input->bytes, input->length};
 	if (input->bytes || input->fd < 0)
 		return HILUM_OK;
-	out->bytes = (const uint8_t *)"";
-	if (input->length == 0)
+	if (input->length == 0) {
+		out->bytes = (const uint8_t *)"";
 		return HILUM_OK;
+	}
 	/* Read and not mapped: a file cut off meanwhile must not end this process. */
 	uint8_t *bytes = hl_alloc(input->length, 1);
 	size_t got = 0;
