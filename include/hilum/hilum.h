@@ -548,6 +548,33 @@ HILUM_API enum hilum_status hilum_explanation_print(const struct hilum_explanati
 
 /* ---- report ---------------------------------------------------------------------------------------------------- */
 
+struct hilum_robustness_options {
+	const char *data;  /* folder or CSV manifest */
+	const char *split; /* as for hilum_eval, and the next two too */
+	const char *groups;
+	const char *positive;
+	const char
+	    *out; /* JSON file to write as well; NULL: robustness.json in the run folder, if the model is one's */
+	int64_t threads;
+	int precision;
+	int64_t batch;
+	int64_t resamples, seed; /* of the intervals; 100 or more */
+};
+/* All but data, which is set by the caller. */
+HILUM_API extern const struct hilum_option hilum_robustness_option_table[];
+struct hilum_robustness;
+
+/* Answers the cases as they are and with noise, blur, another brightness, shifted and as JPEG, each at several
+ * strengths, put into the 8-bit pictures that the network sees; every figure is compared with that of the pictures as
+ * they are (paired, intervals by groups). path as for hilum_model_open. events may be NULL. hilum_robustness_free. */
+HILUM_API enum hilum_status hilum_robustness(const char *path, const struct hilum_robustness_options *options,
+                                             const struct hilum_audit_events *events, struct hilum_robustness **out,
+                                             struct hilum_error *error);
+HILUM_API void hilum_robustness_free(struct hilum_robustness *robustness);
+/* A table, or one JSON object. */
+HILUM_API enum hilum_status hilum_robustness_print(const struct hilum_robustness *robustness, enum hilum_output output,
+                                                   FILE *file, struct hilum_error *error);
+
 struct hilum_report_options {
 	const char *out;       /* HTML file; NULL: report.html */
 	const char *title;     /* NULL: the first input's name */

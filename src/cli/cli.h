@@ -25,7 +25,7 @@ struct verb {
 
 extern const struct verb verb_phantom, verb_train, verb_eval, verb_score, verb_predict, verb_info, verb_ops,
     verb_doctor, verb_bench, verb_compare, verb_calibrate, verb_view, verb_convert, verb_lungs, verb_quantize,
-    verb_audit, verb_crossval, verb_report, verb_explain;
+    verb_audit, verb_crossval, verb_report, verb_explain, verb_robustness;
 extern const struct verb *const verbs[]; /* NULL-terminated */
 
 /* Initialises the structures and parses "--name value", "--name=value" and flags into them; the rest is moved to the
@@ -52,6 +52,8 @@ void cli_progress(void *context, const struct hilum_progress *progress);
 void cli_clear_line(void);
 /* Replaces the moving line. */
 void cli_moving_line(const char *format, ...) __attribute__((format(printf, 1, 2)));
+/* "WHAT DONE of TOTAL UNITS", moving on a terminal, otherwise a line now and then; context: the units, as text. */
+void cli_count(void *context, const char *what, int64_t done, int64_t total);
 /* Set by the first Ctrl-C or SIGTERM; the second ends the process. */
 extern volatile int cli_stop;
 void cli_catch_signals(void);

@@ -23,22 +23,6 @@ static const struct hilum_option own_table[] = {
     {0},
 };
 
-static void show(void *context, const char *what, int64_t done, int64_t total)
-{
-	static time_t last;
-	time_t now = time(NULL);
-	(void)context;
-	if (now == last && done < total)
-		return;
-	if (cli_is_terminal())
-		cli_moving_line("%s %lld of %lld pictures", what, (long long)done, (long long)total);
-	else if (now - last >= 10 || done == total)
-		fprintf(stderr, "%s %lld of %lld pictures\n", what, (long long)done, (long long)total);
-	else
-		return;
-	last = now;
-}
-
 static int run(const struct verb *verb, int argc, char **argv)
 {
 	struct hilum_audit_options options;
@@ -51,7 +35,8 @@ static int run(const struct verb *verb, int argc, char **argv)
 		return EXIT_MISUSED;
 	options.data = argv[0];
 	cli_catch_signals();
-	const struct hilum_audit_events events = {.progress = show, .stop = &cli_stop};
+	static char units[] = "pictures";
+	const struct hilum_audit_events events = {.progress = cli_count, .context = units, .stop = &cli_stop};
 	enum hilum_status status = hilum_audit(&options, &events, &audit, &error);
 	cli_clear_line();
 	if (!status && own.write_groups)

@@ -34,6 +34,21 @@ void cli_moving_line(const char *format, ...)
 	line_shown = true;
 }
 
+void cli_count(void *context, const char *what, int64_t done, int64_t total)
+{
+	static time_t last;
+	time_t second = time(NULL);
+	if (second == last && done < total)
+		return;
+	if (cli_is_terminal())
+		cli_moving_line("%s %lld of %lld %s", what, (long long)done, (long long)total, (const char *)context);
+	else if (second - last >= 10 || done == total)
+		fprintf(stderr, "%s %lld of %lld %s\n", what, (long long)done, (long long)total, (const char *)context);
+	else
+		return;
+	last = second;
+}
+
 static double now(void)
 {
 	struct timespec time;

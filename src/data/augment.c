@@ -12,7 +12,8 @@
 #include <string.h>
 
 #define NOISE_START 64 /* words of the stream that are left to the drawn numbers */
-#define RADIUS_MAX 30  /* three sigma of the largest blur */
+#define DEGREE 0.017453292519943295
+#define RADIUS_MAX 30 /* three sigma of the largest blur */
 
 static const struct hilum_option option_table[] = {
     {.name = "flip", .kind = HILUM_OPTION_FLAG, .offset = offsetof(struct hl_augment, flip), .help = "left-right"},
@@ -137,7 +138,7 @@ static struct drawn draw(const struct hl_augment *augment, struct hl_random rand
 	drawn.vflip = augment->vflip && (turns & 2);
 	drawn.quarter = augment->quarter ? turns >> 2 & 3 : 0;
 	drawn.zflip = augment->zflip && (turns & 16);
-	drawn.angle = augment->rotate * hl_random_range(&random, -1, 1) * 0.017453292519943295;
+	drawn.angle = augment->rotate * hl_random_range(&random, -1, 1) * DEGREE;
 	drawn.zoom = pow(1 + augment->zoom, hl_random_range(&random, -1, 1));
 	drawn.shift_x = augment->shift * hl_random_range(&random, -1, 1);
 	drawn.shift_y = augment->shift * hl_random_range(&random, -1, 1);
@@ -395,26 +396,54 @@ static void place_slice(const struct hl_augment *augment, const struct drawn *dr
 	}
 }
 
+static void apply(const struct hl_augment *augment, const struct drawn *drawn, struct hl_random random,
+                  const struct hl_recipe *recipe, const uint8_t *in, uint8_t *out, void *scratch)
+{
+	int32_t size = recipe->size, channels = recipe->channels, depth = hl_recipe_depth(recipe);
+	size_t count = hl_recipe_bytes(recipe), slice = hl_recipe_plane_size(recipe);
+	for (int32_t z = 0; z < depth; z++) {
+		int32_t from = (drawn->zflip ? depth - 1 - z : z) - drawn->shift_z;
+		if (from >= 0 && from < depth)
+			place_slice(augment, drawn, recipe, in + (size_t)from * slice, out + (size_t)z * slice);
+		else
+			memset(out + (size_t)z * slice, 0, slice);
+	}
+	if (augment->contrast > 0 || augment->brightness != 0)
+		shade(drawn, out, count);
+	for (int32_t z = 0; z < depth && drawn->sigma > 0.1; z++)
+		blur(drawn->sigma, size, channels, out + (size_t)z * slice, scratch);
+	if (drawn->noise > 0)
+		add_noise(drawn->noise, random, out, count, scratch, noise_words(recipe));
+	if (drawn->hole > 0)
+		cut_out(drawn, size, channels, depth, out);
+}
+
 void hl_augment_apply(const struct hl_augment *augment, const struct hl_recipe *recipe, uint64_t seed, uint32_t epoch,
                       uint32_t index, const uint8_t *in, uint8_t *out, void *scratch)
 {
 	struct hl_random random = hl_random_stream(seed, epoch, index, HL_RANDOM_AUGMENT);
 	struct drawn drawn = draw(augment, random);
-	int32_t size = recipe->size, channels = recipe->channels, depth = hl_recipe_depth(recipe);
-	size_t count = hl_recipe_bytes(recipe), slice = hl_recipe_plane_size(recipe);
-	for (int32_t z = 0; z < depth; z++) {
-		int32_t from = (drawn.zflip ? depth - 1 - z : z) - drawn.shift_z;
-		if (from >= 0 && from < depth)
-			place_slice(augment, &drawn, recipe, in + (size_t)from * slice, out + (size_t)z * slice);
-		else
-			memset(out + (size_t)z * slice, 0, slice);
-	}
-	if (augment->contrast > 0 || augment->brightness > 0)
-		shade(&drawn, out, count);
-	for (int32_t z = 0; z < depth && drawn.sigma > 0.1; z++)
-		blur(drawn.sigma, size, channels, out + (size_t)z * slice, scratch);
-	if (drawn.noise > 0)
-		add_noise(drawn.noise, random, out, count, scratch, noise_words(recipe));
-	if (drawn.hole > 0)
-		cut_out(&drawn, size, channels, depth, out);
+	apply(augment, &drawn, random, recipe, in, out, scratch);
+}
+
+void hl_augment_exactly(const struct hl_augment *augment, const struct hl_recipe *recipe, uint64_t seed, uint32_t index,
+                        const uint8_t *in, uint8_t *out, void *scratch)
+{
+	const struct drawn drawn = {.flip = augment->flip,
+	                            .vflip = augment->vflip,
+	                            .zflip = augment->zflip,
+	                            .quarter = augment->quarter,
+	                            .angle = augment->rotate * DEGREE,
+	                            .zoom = 1 + augment->zoom,
+	                            .shift_x = augment->shift,
+	                            .shift_y = augment->shift,
+	                            .shift_z = (int32_t)lrint(augment->zshift),
+	                            .contrast = 1 + augment->contrast,
+	                            .brightness = augment->brightness,
+	                            .sigma = augment->blur,
+	                            .noise = augment->noise,
+	                            .hole = augment->cutout,
+	                            .hole_x = 0.5,
+	                            .hole_y = 0.5};
+	apply(augment, &drawn, hl_random_stream(seed, 0, index, HL_RANDOM_AUGMENT), recipe, in, out, scratch);
 }

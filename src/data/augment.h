@@ -27,5 +27,8 @@ enum hilum_status hl_augment_parse(const char *text, struct hl_augment *out, str
 /* in and out differ; hl_recipe_bytes each. scratch: hl_augment_scratch(recipe) bytes from hl_alloc. */
 void hl_augment_apply(const struct hl_augment *augment, const struct hl_recipe *recipe, uint64_t seed, uint32_t epoch,
                       uint32_t index, const uint8_t *in, uint8_t *out, void *scratch);
+/* Nothing drawn: every strength as it is written, shifts to the right and down, and what is on or off is as it says. */
+void hl_augment_exactly(const struct hl_augment *augment, const struct hl_recipe *recipe, uint64_t seed, uint32_t index,
+                        const uint8_t *in, uint8_t *out, void *scratch);
 size_t hl_augment_scratch(const struct hl_recipe *recipe);
 #endif

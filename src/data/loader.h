@@ -10,6 +10,8 @@
 #include "data/augment.h"
 #include "data/dataset.h"
 
+struct hl_flaw;
+
 struct hl_loader_options {
 	const struct hl_dataset *dataset; /* borrowed for the loader's life, as is all below */
 	const struct hl_recipe *recipe;   /* may still change (mean, deviation) until hl_loader_start */
@@ -18,6 +20,7 @@ struct hl_loader_options {
 	int64_t batch;
 	uint64_t seed;
 	const struct hl_augment *augment; /* NULL: none */
+	const struct hl_flaw *flaw;       /* put into every image instead of augmentation; NULL: none */
 	bool shuffle;          /* training order: a permutation per epoch; the incomplete last batch is left out
 	                          (unless there is only that one: then it is filled up from the start) */
 	const double *weights; /* weights[i] of cases[i]: draws with replacement in proportion; NULL: none. Needs

@@ -3,6 +3,7 @@
 
 #include "base/cpu.h"
 #include "base/memory.h"
+#include "data/flaw.h"
 #include "data/mixup.h"
 
 #include <signal.h>
@@ -146,7 +147,13 @@ static enum hilum_status prepare(struct hl_loader *loader, struct worker *worker
 	enum hilum_status status = fetch(loader, worker, index, which, &picture, error);
 	if (status)
 		return status;
-	if (options->augment) {
+	if (options->flaw) {
+		status = hl_flaw_apply(options->flaw, options->recipe, place->batch.index[sample], picture,
+		                       worker->augmented, worker->scratch, error);
+		picture = worker->augmented;
+		if (status)
+			return status;
+	} else if (options->augment) {
 		uint8_t *to = place->mixing ? place->mixing + sample * loader->bytes : worker->augmented;
 		hl_augment_apply(options->augment, options->recipe, options->seed, loader->epoch, (uint32_t)position,
 		                 picture, to, worker->scratch);

@@ -4,6 +4,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/memory.h"
+#include "eval/robustness.h"
 
 #include <locale.h>
 #include <math.h>
@@ -82,6 +83,7 @@ static enum hilum_status open_run(struct hl_source *source, struct hilum_error *
 	source->is_crossval = source->crossval != NULL;
 	source->options = read_json(folder, "options.json");
 	source->audit = read_json(folder, "audit.json");
+	source->robustness = read_json(folder, HL_ROBUSTNESS_FILE);
 	source->command = read_text(folder, "command.txt");
 	read_table(folder, "log.csv", &source->log);
 	read_table(folder, "split.csv", &source->split);
@@ -156,6 +158,7 @@ static void close_source(struct hl_source *source)
 	json_decref(source->options);
 	json_decref(source->crossval);
 	json_decref(source->audit);
+	json_decref(source->robustness);
 	hl_free(source->command);
 }
 
@@ -350,9 +353,9 @@ static enum hilum_status make_page(struct hl_report *report, struct hilum_error 
 {
 	struct hl_page *page = &report->page, whole = {.status = HILUM_OK};
 	void (*const sections[])(struct hl_report *) = {
-	    put_summary,        hl_report_flow,       hl_report_curves,    hl_report_reliability, hl_report_confusion,
-	    hl_report_figures,  hl_report_folds,      hl_report_subgroups, hl_report_errors,      hl_report_comparisons,
-	    hl_report_learning, hl_report_model_card, hl_report_checklist};
+	    put_summary,           hl_report_flow,     hl_report_curves,     hl_report_reliability, hl_report_confusion,
+	    hl_report_figures,     hl_report_folds,    hl_report_subgroups,  hl_report_robustness,  hl_report_errors,
+	    hl_report_comparisons, hl_report_learning, hl_report_model_card, hl_report_checklist};
 	hl_buffer_init(&whole.html, PAGE_MAX);
 	hl_buffer_init(&page->html, PAGE_MAX);
 	for (size_t i = 0; i < sizeof(sections) / sizeof(sections[0]); i++)

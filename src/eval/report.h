@@ -3,7 +3,7 @@
  * report.c          inputs, order of the sections, the file
  * report_html.c     text, numbers and pictures as HTML
  * report_plots.c    curves as SVG
- * report_tables.c   figures, folds, baselines, comparisons, subgroups
+ * report_tables.c   figures, folds, baselines, comparisons, subgroups, robustness
  * report_card.c     where the data came from, model card, check lists
  * report_cases.c    the worst errors as pictures
  * report.css, .js   embedded when building; the script only moves the threshold, all else stands without it */
@@ -52,7 +52,7 @@ struct hl_source {
 	struct hilum_scores *scores; /* of it */
 	struct hl_csv log, split;    /* rows 0: none */
 	struct hilum_model *model;   /* of a run */
-	json_t *provenance, *options, *crossval, *audit;
+	json_t *provenance, *options, *crossval, *audit, *robustness;
 	char *command;
 };
 
@@ -86,5 +86,6 @@ void hl_report_subgroups(struct hl_report *report);
 void hl_report_flow(struct hl_report *report);
 void hl_report_model_card(struct hl_report *report);
 void hl_report_checklist(struct hl_report *report);
+void hl_report_robustness(struct hl_report *report);
 void hl_report_errors(struct hl_report *report);
 #endif

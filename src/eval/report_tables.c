@@ -1,6 +1,7 @@
 #include "eval/report.h"
 
 #include "base/memory.h"
+#include "eval/robustness.h"
 
 #include <math.h>
 #include <string.h>
@@ -351,4 +352,77 @@ void hl_report_subgroups(struct hl_report *report)
 	hl_free(value);
 	hl_free(use);
 	hl_free(done);
+}
+
+/* ---- robustness ---- */
+
+/* A difference and its interval as a line about 0, from -LEFT to +RIGHT; what lies beyond is cut off. */
+static void put_whisker(struct hl_page *page, double value, struct hl_interval interval)
+{
+	const double left = -0.3, right = 0.1, width = 160;
+	double x[3] = {interval.low, value, interval.high};
+	for (int i = 0; i < 3; i++)
+		x[i] = (fmin(fmax(x[i], left), right) - left) / (right - left) * width;
+	hl_put(page, "<td>");
+	if (!isnan(value))
+		hl_put(
+		    page,
+		    "<svg class=\"whisker\" width=\"%.0f\" height=\"16\" viewBox=\"0 0 %.0f 16\" aria-hidden=\"true\">"
+		    "<path class=\"axis\" d=\"M%.1f 0V16\"/>",
+		    width, width, -left / (right - left) * width);
+	if (!isnan(value) && !isnan(interval.low))
+		hl_put(page, "<path class=\"line\" d=\"M%.1f 8H%.1f\"/>", x[0], x[2]);
+	if (!isnan(value))
+		hl_put(page, "<circle class=\"point\" cx=\"%.1f\" cy=\"8\" r=\"4\"/></svg>", x[1]);
+	hl_put(page, "</td>");
+}
+
+static void put_flaw(struct hl_page *page, const json_t *row, double plain, double cases)
+{
+	const char *name = json_string_value(json_object_get(row, "flaw"));
+	struct hl_flaw flaw = {.strength = number_of(row, "strength")};
+	struct hl_interval interval = interval_of(row, "auc_difference_interval");
+	char text[HL_FLAW_TEXT];
+	while (flaw.kind < HL_FLAW_KINDS && (!name || strcmp(name, hl_flaw_names[flaw.kind].name) != 0))
+		flaw.kind++;
+	if (flaw.kind == HL_FLAW_KINDS)
+		return;
+	hl_flaw_print(&flaw, text);
+	put_row_head(page, text, "");
+	put_figure_cell(page, number_of(row, "auc"));
+	put_figure_cell(page, number_of(row, "auc") - plain);
+	put_range_cell(page, interval);
+	put_whisker(page, number_of(row, "auc") - plain, interval);
+	put_figure_cell(page, number_of(row, "accuracy"));
+	hl_put(page, "<td>");
+	hl_put_number(page, 100 * number_of(row, "changed") / cases, 1);
+	hl_put(page, "&#8239;%%</td></tr>\n");
+}
+
+void hl_report_robustness(struct hl_report *report)
+{
+	struct hl_page *page = &report->page;
+	const json_t *root = report->source[0].robustness, *plain = json_object_get(root, "as_they_are"), *row;
+	size_t i;
+	if (!root)
+		return;
+	double auc = number_of(plain, "auc"), cases = number_of(root, "cases");
+	hl_section_open(page, "robustness", "Robustness");
+	hl_put(page, "<p>The same cases with one flaw at a time, put into the pictures as the network sees them: what "
+	             "another scanner, another window or another archive may do. Differences are to the pictures as "
+	             "they are (ROC-AUC ");
+	hl_put_number(page, auc, 3);
+	hl_put(page, "), with their 95&#8239;%% intervals.</p>\n<div class=\"scroll\" tabindex=\"0\" role=\"group\" "
+	             "aria-label=\"Robustness\"><table><thead><tr>");
+	static const char *const heads[] = {"flaw",         "ROC-AUC",  "difference",      "interval",
+	                                    "-0.3 to +0.1", "accuracy", "called otherwise"};
+	for (size_t h = 0; h < sizeof(heads) / sizeof(heads[0]); h++)
+		hl_put(page, "<th scope=\"col\">%s</th>", heads[h]);
+	hl_put(page, "</tr></thead><tbody>\n");
+	json_array_foreach(json_object_get(root, "flaws"), i, row)
+	{
+		put_flaw(page, row, auc, cases);
+	}
+	hl_put(page, "</tbody></table></div>\n");
+	hl_section_close(page);
 }

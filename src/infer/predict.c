@@ -243,6 +243,7 @@ enum hilum_status hl_predict(const struct hilum_model *model, const struct hl_da
 		                                          .cases = cases + done,
 		                                          .count = count - done < most ? count - done : most,
 		                                          .batch = batch,
+		                                          .flaw = options->flaw,
 		                                          .outputs = (int32_t)hl_model_outputs(model),
 		                                          .threads = options->threads,
 		                                          .memory = memory};

@@ -14,6 +14,8 @@ enum hilum_status hl_check_logits(const float *logits, int64_t count, struct hil
 /* Left and right exchanged, in rows of width pixels. */
 void hl_mirror(float *images, size_t rows, size_t width, size_t channels);
 
+struct hl_flaw;
+
 struct hl_predict_options {
 	int64_t batch;   /* 0: 1, which gives the bits of a session of one */
 	int32_t threads; /* 0: hl_cpu_count() */
@@ -21,7 +23,8 @@ struct hl_predict_options {
 	int64_t
 	    memory; /* bytes for images, which are read and run in as many goes; 0: a quarter of what is available */
 	const volatile int *stop;
-	bool raw;    /* the network's own probabilities, without the model's calibration */
+	const struct hl_flaw *flaw; /* put into every picture; NULL: none */
+	bool raw;                   /* the network's own probabilities, without the model's calibration */
 	bool mirror; /* each picture is also answered with left and right exchanged, and the mean of both taken */
 };
 

@@ -48,6 +48,9 @@ struct hl_buffer;
 /* A PNG in memory; the caller frees out with hl_buffer_free. */
 enum hilum_status hl_png_encode(const struct hl_volume *volume, struct hl_buffer *out, struct hilum_error *error);
 enum hilum_status hl_png_write(const char *path, const struct hl_volume *volume, struct hilum_error *error);
+/* What grey pixels are after a JPEG of that quality (1 to 100), in place. */
+enum hilum_status hl_jpeg_pass(uint8_t *pixels, int32_t width, int32_t height, int32_t quality,
+                               struct hilum_error *error);
 enum hilum_status hl_tiff_write(const char *path, const struct hl_volume *volume, struct hilum_error *error);
 enum hilum_status hl_nifti_write(const char *path, const struct hl_volume *volume, struct hilum_error *error);
 enum hilum_status hl_metaimage_write(const char *path, const struct hl_volume *volume, bool packed,

@@ -125,6 +125,24 @@ out:
 	return status;
 }
 
+enum hilum_status hl_jpeg_pass(uint8_t *pixels, int32_t width, int32_t height, int32_t quality,
+                               struct hilum_error *error)
+{
+	unsigned char *bytes = NULL;
+	unsigned long length = 0;
+	tjhandle packer = tjInitCompress(), unpacker = tjInitDecompress();
+	bool done = packer && unpacker &&
+	            !tjCompress2(packer, pixels, width, 0, height, TJPF_GRAY, &bytes, &length, TJSAMP_GRAY, quality,
+	                         TJFLAG_ACCURATEDCT) &&
+	            !tjDecompress2(unpacker, bytes, length, pixels, width, 0, height, TJPF_GRAY, TJFLAG_ACCURATEDCT);
+	tjFree(bytes);
+	if (packer)
+		tjDestroy(packer);
+	if (unpacker)
+		tjDestroy(unpacker);
+	return done ? HILUM_OK : hl_fail(error, HILUM_ERROR_MEMORY, "no memory for a JPEG");
+}
+
 const struct hl_format hl_format_jpeg = {
     .name = "JPEG",
     .extensions = "jpg jpeg jpe",
