@@ -177,6 +177,7 @@ struct hilum_train_options {
 	int balance;                        /* none, weights, sampler */
 	int channels;                       /* grey, rgb */
 	int fit;                            /* crop, pad: how a picture becomes square */
+	double middle;                      /* share of the square's side that is kept, from its middle; 1: all */
 	double window_center, window_width; /* Hounsfield units, for inputs in Hounsfield units */
 	const char *augment; /* "none", "light", "medium", "strong" or a list "flip,rotate=15,noise=0.02" */
 	int64_t patience;    /* early stopping: epochs without a better validation loss; 0 never stops */

@@ -55,7 +55,9 @@ static int32_t half(int32_t difference)
 static enum hilum_status fit(const struct hl_recipe *recipe, const struct hl_volume *volume, struct geometry *out,
                              struct hilum_error *error)
 {
-	int64_t width = volume->width, height = volume->height, size = recipe->size;
+	int64_t width = volume->width, height = volume->height;
+	int64_t size =
+	    recipe->middle > 0 ? lrint(recipe->size / recipe->middle) : recipe->size; /* of the whole square */
 	int64_t side =
 	    (width < height) == (recipe->fit == HL_FIT_CROP) ? width : height; /* the one that becomes size */
 	int64_t other = width + height - side;
@@ -70,7 +72,7 @@ static enum hilum_status fit(const struct hl_recipe *recipe, const struct hl_vol
 	out->width = (int32_t)(wide ? scaled : size);
 	out->height = (int32_t)(wide ? size : scaled);
 	if (width == height)
-		out->width = out->height = recipe->size;
+		out->width = out->height = (int32_t)size;
 	out->left = half(out->width - recipe->size);
 	out->top = half(out->height - recipe->size);
 	return HILUM_OK;

@@ -35,6 +35,13 @@ static bool add_depth(const struct hl_recipe *recipe, json_t *root)
 	        !json_object_set_new(root, "extent", json_string(hl_extent_names[recipe->extent])));
 }
 
+/* What most recipes do not have, so that models stay readable by versions that do not know it. */
+static bool add_middle(const struct hl_recipe *recipe, json_t *root)
+{
+	bool all = recipe->middle == 0 || recipe->middle == 1;
+	return all || !json_object_set_new(root, "middle", json_real(recipe->middle));
+}
+
 char *hl_recipe_json(const struct hl_recipe *recipe)
 {
 	json_t *mean = json_array(), *deviation = json_array(), *root = NULL;
@@ -47,7 +54,7 @@ char *hl_recipe_json(const struct hl_recipe *recipe)
 		root = json_pack("{s:i,s:i,s:s,s:{s:f,s:f},s:O,s:O}", "channels", recipe->channels, "size",
 		                 recipe->size, "fit", fit_names[recipe->fit], "window", "center", recipe->window.center,
 		                 "width", recipe->window.width, "mean", mean, "deviation", deviation);
-	if (root && add_depth(recipe, root) && add_windows(recipe, root))
+	if (root && add_depth(recipe, root) && add_middle(recipe, root) && add_windows(recipe, root))
 		text = json_dumps(root, JSON_COMPACT | JSON_REAL_PRECISION(17));
 	if (text)
 		copy = hl_strdup(text);
@@ -141,12 +148,12 @@ static enum hilum_status read_members(json_t *root, struct hl_recipe *recipe, st
 	json_t *mean, *deviation, *beside = NULL;
 	json_int_t channels, size, depth = 1;
 	const char *fit_name, *dims = hl_dims_names[0], *extent = hl_extent_names[0];
-	double center, width, spacing = 0;
+	double center, width, spacing = 0, middle = 1;
 	/* Strict: a member that this version does not know would change what the net sees. */
-	if (json_unpack_ex(root, &where, JSON_STRICT, "{s:I,s:I,s:s,s:{s:F,s:F!},s:o,s:o,s?s,s?I,s?F,s?s,s?o!}",
+	if (json_unpack_ex(root, &where, JSON_STRICT, "{s:I,s:I,s:s,s:{s:F,s:F!},s:o,s:o,s?s,s?I,s?F,s?s,s?F,s?o!}",
 	                   "channels", &channels, "size", &size, "fit", &fit_name, "window", "center", &center, "width",
 	                   &width, "mean", &mean, "deviation", &deviation, "dims", &dims, "depth", &depth, "spacing",
-	                   &spacing, "extent", &extent, "beside", &beside))
+	                   &spacing, "extent", &extent, "middle", &middle, "beside", &beside))
 		return hl_fail(error, HILUM_ERROR_FORMAT, "recipe: %s", where.text);
 	enum hilum_status status = set_windows(recipe, beside, error);
 	if (status)
@@ -159,6 +166,10 @@ static enum hilum_status read_members(json_t *root, struct hl_recipe *recipe, st
 		               HL_RECIPE_SIZE_MAX);
 	if (strcmp(fit_name, fit_names[0]) != 0 && strcmp(fit_name, fit_names[1]) != 0)
 		return hl_fail(error, HILUM_ERROR_FORMAT, "recipe: fit \"%.40s\" is neither crop nor pad", fit_name);
+	if (!(middle >= HL_RECIPE_MIDDLE_MIN && middle <= 1))
+		return hl_fail(error, HILUM_ERROR_FORMAT, "recipe: middle %g is outside %g to 1", middle,
+		               HL_RECIPE_MIDDLE_MIN);
+	recipe->middle = middle;
 	recipe->channels = (int32_t)channels;
 	recipe->size = (int32_t)size;
 	recipe->fit = strcmp(fit_name, fit_names[0]) == 0 ? HL_FIT_CROP : HL_FIT_PAD;

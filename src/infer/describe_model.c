@@ -122,11 +122,14 @@ static void print_summary(const struct description *this, const char *path, FILE
 		fputs("  recipe       none that fits: it cannot predict\n", file);
 		return;
 	}
-	fprintf(file, "  recipe       %s, %d x %d, %s; window %g / %g HU",
+	char kept[32] = "";
+	if (recipe.middle < 1)
+		snprintf(kept, sizeof(kept), ", the middle %.4g %%", 100 * recipe.middle);
+	fprintf(file, "  recipe       %s, %d x %d, %s%s; window %g / %g HU",
 	        recipe.beside_count    ? "several windows"
 	        : recipe.channels == 3 ? "RGB"
 	                               : "grey",
-	        recipe.size, recipe.size, recipe.fit == HL_FIT_PAD ? "padded" : "cropped", recipe.window.center,
+	        recipe.size, recipe.size, recipe.fit == HL_FIT_PAD ? "padded" : "cropped", kept, recipe.window.center,
 	        recipe.window.width);
 	for (int32_t i = 0; i < recipe.beside_count; i++)
 		fprintf(file, ", %g / %g HU", recipe.beside[i].center, recipe.beside[i].width);

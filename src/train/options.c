@@ -62,6 +62,7 @@ const struct hilum_option hilum_train_option_table[] = {
     INT("size", size, 0, HL_RECIPE_SIZE_MAX, NULL, "pixels a side (256, or what the input line of the network says)"),
     CHOICE("channels", channels, channels, "grey", "what a picture is reduced to; the input line of the network goes before"),
     CHOICE("fit", fit, fits, "crop", "how a picture becomes square"),
+    REAL("middle", middle, HL_RECIPE_MIDDLE_MIN, 1, "1", "share of a picture's side that is kept, from its middle: 0.5 of 512 pixels are the middle 256"),
     REAL("window-center", window_center, -100000, 100000, "-600", "middle of the window for Hounsfield units"),
     REAL("window-width", window_width, 1, 100000, "1500", "width of that window"),
     TEXT("augment", augment, "light", "LEVEL|LIST", "none, light, medium, strong, or a list: flip,rotate=15,noise=0.02,mixup=0.2"),
@@ -300,8 +301,8 @@ enum hilum_status hl_shell_quote(struct hl_buffer *out, const char *word, struct
 /* Left out, these are the model's that --init names, so that even a default has to be written. */
 static bool follows_init(const struct hilum_train_options *options, const struct hilum_option *option)
 {
-	static const char *const recipe[] = {"size", "channels", "fit",     "window-center", "window-width",
-	                                     "dims", "depth",    "spacing", "extent",        "windows"};
+	static const char *const recipe[] = {"size", "channels", "fit",     "middle", "window-center", "window-width",
+	                                     "dims", "depth",    "spacing", "extent", "windows"};
 	for (size_t i = 0; i < sizeof(recipe) / sizeof(recipe[0]); i++)
 		if (strcmp(option->name, recipe[i]) == 0)
 			return options->init && !options->arch;

@@ -163,6 +163,7 @@ static struct hl_recipe basic_recipe(const struct hilum_train_options *options)
 	return (struct hl_recipe){.channels = options->channels ? 3 : 1,
 	                          .size = options->size ? (int32_t)options->size : DEFAULT_SIZE,
 	                          .fit = options->fit ? HL_FIT_PAD : HL_FIT_CROP,
+	                          .middle = options->middle,
 	                          .window = {options->window_center, options->window_width},
 	                          .deviation = {1, 1, 1},
 	                          .dims = (enum hl_dims)options->dims,

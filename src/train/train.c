@@ -150,6 +150,8 @@ static void follow_init(struct training *training)
 		options->channels = recipe->channels == 3;
 	if (!hl_train_option_given(options, training->given, "fit"))
 		options->fit = recipe->fit == HL_FIT_PAD;
+	if (!hl_train_option_given(options, training->given, "middle"))
+		options->middle = recipe->middle;
 	if (!hl_train_option_given(options, training->given, "window-center"))
 		options->window_center = recipe->window.center;
 	if (!hl_train_option_given(options, training->given, "window-width"))

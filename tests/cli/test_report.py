@@ -1,6 +1,7 @@
 """The report: one file, no reference to anything outside it, sound markup, and the figures of the tables it is made of."""
 import csv
 import html.parser
+import json
 import os
 import re
 import unittest
@@ -53,6 +54,7 @@ class Report(Phantoms):
         cls.train("run", "--epochs", "2", "--split", "40/20/40")
         run("crossval", cls.data, *SMALL, "--k", "2", "--epochs", "1", "--groups", cls.groups, "--out", cls.file("cv"),
             "--resamples", "200")
+        cls.robustness = run_json("robustness", cls.file("run"), cls.data, "--resamples", "200", "--json")
         cls.runs = {name: cls.page(name, cls.file(name)) for name in ("run", "cv")}
 
     @classmethod
@@ -69,6 +71,22 @@ class Report(Phantoms):
             self.assertIsNone(re.search(r"https?:|@import|url\(|fetch\(|XMLHttpRequest|\bimport\b", plain))
             self.assertFalse({"link", "iframe", "object", "embed", "base", "form"} & set(page.tags))
             self.assertLess(len(page.text), 1 << 20)
+
+    def test_robustness(self):
+        flaws = self.robustness["flaws"]
+        with open(self.file("run/robustness.json"), encoding="utf-8") as file:
+            self.assertEqual(json.load(file), self.robustness)
+        self.assertEqual({flaw["flaw"] for flaw in flaws}, {"noise", "blur", "brightness", "shift", "JPEG"})
+        self.assertTrue(all(0 <= flaw["changed"] <= self.robustness["cases"] for flaw in flaws))
+        self.assertTrue(all(flaw["auc_difference_interval"] is not None for flaw in flaws))
+        scores = run_json("eval", self.file("run"), self.data, "--json")
+        self.assertEqual(scores["auc"], self.robustness["as_they_are"]["auc"])
+        self.assertEqual(scores["log_loss"], self.robustness["as_they_are"]["log_loss"])
+        moved = {flaw["strength"]: flaw["mean_change"] for flaw in flaws if flaw["flaw"] == "brightness"}
+        self.assertGreater(moved[0.2], moved[0.1])
+        self.assertIn("robustness", self.runs["run"].ids)
+        self.assertIn("JPEG, quality 10", self.runs["run"].words)
+        self.assertNotIn("robustness", self.runs["cv"].ids)
 
     def test_markup(self):
         for page in self.runs.values():

@@ -10,6 +10,7 @@
 
 #include "base/memory.h"
 #include "data/augment.h"
+#include "data/flaw.h"
 #include "data/mixup.h"
 
 #define SIDE_MAX 65
@@ -351,6 +352,75 @@ static void mixup_draws_from_beta(void **state)
 	free(seen);
 }
 
+static void flaws_have_their_strength(void **state)
+{
+	(void)state;
+	struct bench bench, again;
+	prepare(&bench, 64, 1, 100);
+	struct hl_flaw flaw = {HL_FLAW_BRIGHTNESS, -0.2};
+	assert_int_equal(hl_flaw_apply(&flaw, &bench.recipe, 3, bench.in, bench.out, bench.scratch, NULL), HILUM_OK);
+	for (size_t i = 0; i < bench.bytes; i++)
+		assert_int_equal(bench.out[i], 49);
+
+	flaw = (struct hl_flaw){HL_FLAW_NOISE, 0.1};
+	assert_int_equal(hl_flaw_apply(&flaw, &bench.recipe, 3, bench.in, bench.out, bench.scratch, NULL), HILUM_OK);
+	double squares = 0;
+	for (size_t i = 0; i < bench.bytes; i++)
+		squares += (bench.out[i] - 100.0) * (bench.out[i] - 100.0);
+	assert_true(fabs(sqrt(squares / (double)bench.bytes) - 25.5) < 1);
+	again = bench;
+	assert_int_equal(hl_flaw_apply(&flaw, &bench.recipe, 3, bench.in, again.out, bench.scratch, NULL), HILUM_OK);
+	assert_memory_equal(bench.out, again.out, bench.bytes);
+	assert_int_equal(hl_flaw_apply(&flaw, &bench.recipe, 4, bench.in, again.out, bench.scratch, NULL), HILUM_OK);
+	assert_true(memcmp(bench.out, again.out, bench.bytes) != 0);
+	hl_free(bench.scratch);
+
+	/* Of 64 pixels an eighth: 8 to the right and down, and air before. */
+	prepare(&bench, 64, 1, -1);
+	flaw = (struct hl_flaw){HL_FLAW_SHIFT, 0.125};
+	assert_int_equal(hl_flaw_apply(&flaw, &bench.recipe, 0, bench.in, bench.out, bench.scratch, NULL), HILUM_OK);
+	for (int y = 0; y < 64; y++)
+		for (int x = 0; x < 64; x++)
+			assert_int_equal(bench.out[y * 64 + x], x < 8 || y < 8 ? 0 : bench.in[(y - 8) * 64 + x - 8]);
+
+	/* An edge of height 200 blurred by sigma 2 rises by 200 / (2 sqrt(2 pi)) a pixel at its place. */
+	for (size_t i = 0; i < bench.bytes; i++)
+		bench.in[i] = i % 64 < 32 ? 20 : 220;
+	flaw = (struct hl_flaw){HL_FLAW_BLUR, 2};
+	assert_int_equal(hl_flaw_apply(&flaw, &bench.recipe, 0, bench.in, bench.out, bench.scratch, NULL), HILUM_OK);
+	assert_true(abs(bench.out[32 * 64 + 32] - bench.out[32 * 64 + 31] - 40) <= 2);
+	hl_free(bench.scratch);
+}
+
+/* The worse the quality, the further away; each channel for itself. */
+static void flaws_compress(void **state)
+{
+	(void)state;
+	static const double qualities[] = {100, 75, 25, 5};
+	for (int32_t channels = 1; channels <= 3; channels += 2) {
+		struct bench bench;
+		double before = -1;
+		prepare(&bench, 64, channels, -1);
+		for (int i = 0; i < 4096; i++)
+			for (int32_t c = 0; c < channels; c++)
+				bench.in[i * channels + c] = (uint8_t)(c == 1 ? 77 : 3 * (i % 64) + (i / 64 % 9) * 4);
+		for (int q = 0; q < 4; q++) {
+			const struct hl_flaw flaw = {HL_FLAW_JPEG, qualities[q]};
+			double sum = 0;
+			assert_int_equal(
+			    hl_flaw_apply(&flaw, &bench.recipe, 0, bench.in, bench.out, bench.scratch, NULL), HILUM_OK);
+			for (size_t i = 0; i < bench.bytes; i++)
+				sum += abs(bench.out[i] - bench.in[i]);
+			assert_true(sum > before);
+			assert_true(q > 0 || sum < (double)bench.bytes); /* below one level in the mean */
+			before = sum;
+			for (int i = 0; i < 4096 && channels == 3 && qualities[q] > 5; i++)
+				assert_true(abs(bench.out[i * 3 + 1] - 77) <= 8);
+		}
+		hl_free(bench.scratch);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -363,6 +433,8 @@ int main(void)
 	    cmocka_unit_test(blurs_without_shade),
 	    cmocka_unit_test(noise_has_its_deviation),
 	    cmocka_unit_test(cuts_a_square),
+	    cmocka_unit_test(flaws_have_their_strength),
+	    cmocka_unit_test(flaws_compress),
 	    cmocka_unit_test(is_a_function_of_its_key),
 	    cmocka_unit_test(mixup_draws_from_beta),
 	};

@@ -67,6 +67,50 @@ static void takes_the_middle_of_volumes(void **state)
 	hl_volume_free(&volume);
 }
 
+/* Of a square whose side is whole when the middle is taken away, the middle's pixels as they are. */
+static void keeps_the_middle(void **state)
+{
+	(void)state;
+	enum { WIDE = 48, HIGH = 40, KEPT = 15, LEFT = 16, TOP = 12 };
+	struct hl_recipe recipe = {.channels = 1,
+	                           .size = KEPT,
+	                           .middle = 0.375,
+	                           .window = {-600, 1500},
+	                           .deviation = {1, 1, 1}},
+	                 back;
+	struct hl_volume volume = {0};
+	uint8_t out[KEPT * KEPT];
+	assert_int_equal(hl_volume_init(&volume, WIDE, HIGH, 1, 1, HL_VOXEL_U8, NULL), HILUM_OK);
+	volume.unit = HL_UNIT_GREY;
+	volume.maximum = 255;
+	uint8_t *pixels = volume.voxels;
+	for (int i = 0; i < WIDE * HIGH; i++)
+		pixels[i] = (uint8_t)(i * 7 + i / 13);
+	assert_int_equal(hl_recipe_apply(&recipe, &volume, out, NULL), HILUM_OK);
+	for (int y = 0; y < KEPT; y++)
+		for (int x = 0; x < KEPT; x++)
+			assert_int_equal(out[y * KEPT + x], pixels[(y + TOP) * WIDE + x + LEFT]);
+	hl_volume_free(&volume);
+	char *json = hl_recipe_json(&recipe);
+	assert_int_equal(hl_recipe_parse(json, &back, NULL), HILUM_OK);
+	assert_true(back.middle == 0.375);
+	char *cut = strstr(json, "0.375");
+	assert_non_null(cut);
+	for (const char *wrong = "95"; *wrong; wrong++) { /* 9.375, 5.375 */
+		cut[0] = *wrong;
+		assert_int_equal(hl_recipe_parse(json, &back, NULL), HILUM_ERROR_FORMAT);
+	}
+	cut[0] = '0';
+	cut[2] = '0';
+	cut[3] = '1'; /* 0.015 */
+	assert_int_equal(hl_recipe_parse(json, &back, NULL), HILUM_ERROR_FORMAT);
+	hl_free(json);
+	recipe.middle = 1;
+	json = hl_recipe_json(&recipe);
+	assert_null(strstr(json, "middle"));
+	hl_free(json);
+}
+
 /* An even rise stays an even rise at another spacing, and its ends are where they were. */
 static void takes_another_spacing(void **state)
 {
@@ -863,6 +907,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(takes_the_middle_of_volumes),
+	    cmocka_unit_test(keeps_the_middle),
 	    cmocka_unit_test(takes_another_spacing),
 	    cmocka_unit_test(takes_neighbours),
 	    cmocka_unit_test(gives_shapes),

@@ -213,7 +213,8 @@ static void test_init_alone(void **state)
 		hilum_model_close(model);
 	}
 	char *command = read_text(in_root("pupil"), "command.txt");
-	assert_non_null(strstr(command, " --size 24 --channels rgb --fit pad --window-center 40 --window-width 1500 "));
+	assert_non_null(
+	    strstr(command, " --size 24 --channels rgb --fit pad --middle 1 --window-center 40 --window-width 1500 "));
 	hl_free(command);
 
 	/* What is given goes before, be it the default. */
