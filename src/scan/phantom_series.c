@@ -138,6 +138,18 @@ static void aim(struct writing *to, int32_t i)
 	frame->position[2] += volume->origin[2] + i * volume->spacing[2];
 }
 
+/* The same with the faults that displace slices. */
+static void place(struct writing *to, int32_t i)
+{
+	int32_t depth = to->volume->depth;
+
+	aim(to, i);
+	if ((to->series->faults & HL_FAULT_IRREGULAR) && i == depth / 4)
+		to->frame.position[2] += 0.4 * to->volume->spacing[2];
+	if ((to->series->faults & HL_FAULT_SHIFTED) && i >= depth / 2)
+		to->frame.position[0] += 10 * to->volume->spacing[0];
+}
+
 /* Copies, slices that contradict another one, a localiser: after the slices themselves. */
 static enum hilum_status write_extras(struct writing *to, struct hilum_error *error)
 {
@@ -146,14 +158,15 @@ static enum hilum_status write_extras(struct writing *to, struct hilum_error *er
 	enum hilum_status status = HILUM_OK;
 
 	for (int32_t i = 0; i < 2 && (faults & HL_FAULT_DUPLICATE) && !status; i++) {
-		to->image.head.instance = depth / (2 + i) + 1;
-		aim(to, depth / (2 + i));
+		int32_t copied = i ? 3 * depth / 4 : depth / 2; /* not the one that a gap is made of */
+		to->image.head.instance = copied + 1;
+		place(to, copied);
 		cut(to);
 		status = write_file(to, error);
 	}
 	if (!status && (faults & HL_FAULT_CONFLICT)) {
 		to->image.head.instance = depth + 1;
-		aim(to, depth / 2);
+		place(to, depth / 2);
 		cut(to);
 		for (int32_t i = 0; i < to->volume->width; i++)
 			to->values[i] = (uint16_t)(to->values[i] ^ 64);
@@ -180,11 +193,7 @@ static enum hilum_status write_slices(struct writing *to, struct hilum_error *er
 		if ((faults & HL_FAULT_GAP) && i == depth / 3)
 			continue;
 		to->image.head.instance = i + 1;
-		aim(to, i);
-		if ((faults & HL_FAULT_IRREGULAR) && i == depth / 4)
-			to->frame.position[2] += 0.4 * to->volume->spacing[2];
-		if ((faults & HL_FAULT_SHIFTED) && i >= depth / 2)
-			to->frame.position[0] += 10 * to->volume->spacing[0];
+		place(to, i);
 		cut(to);
 		to->frame.has_position = !(faults & HL_FAULT_POSITION) || i != depth / 5;
 		status = write_file(to, error);
