@@ -25,7 +25,7 @@ struct verb {
 
 extern const struct verb verb_phantom, verb_train, verb_eval, verb_score, verb_predict, verb_info, verb_ops,
     verb_doctor, verb_bench, verb_compare, verb_calibrate, verb_view, verb_convert, verb_lungs, verb_quantize,
-    verb_audit, verb_crossval, verb_report, verb_explain, verb_robustness;
+    verb_audit, verb_crossval, verb_report, verb_explain, verb_robustness, verb_ensemble;
 extern const struct verb *const verbs[]; /* NULL-terminated */
 
 /* Initialises the structures and parses "--name value", "--name=value" and flags into them; the rest is moved to the

@@ -10,9 +10,10 @@
 enum { BRIEF_FILES = 8, BRIEF_BYTES = 64 << 20 }; /* the model among them */
 
 const struct verb *const verbs[] = {
-    &verb_phantom,   &verb_train,    &verb_crossval,   &verb_eval,    &verb_score,  &verb_compare, &verb_report,
-    &verb_calibrate, &verb_quantize, &verb_predict,    &verb_explain, &verb_info,   &verb_view,    &verb_convert,
-    &verb_lungs,     &verb_audit,    &verb_robustness, &verb_ops,     &verb_doctor, &verb_bench,   NULL};
+    &verb_phantom, &verb_train,     &verb_crossval, &verb_eval,    &verb_score,      &verb_compare,
+    &verb_report,  &verb_calibrate, &verb_quantize, &verb_predict, &verb_explain,    &verb_info,
+    &verb_view,    &verb_convert,   &verb_lungs,    &verb_audit,   &verb_robustness, &verb_ensemble,
+    &verb_ops,     &verb_doctor,    &verb_bench,    NULL};
 
 volatile int cli_stop;
 
