@@ -48,6 +48,7 @@ enum hilum_status {
 	HILUM_ERROR_DATA,        /* a data set that cannot be used: one class only, a group on two sides, ... */
 	HILUM_ERROR_STOPPED,     /* the caller asked to stop; what was asked to be saved is saved */
 	HILUM_ERROR_INTERNAL,    /* a defect in hilum */
+	HILUM_ERROR_REFUSED,     /* a scan that the model has no answer for: not a chest CT */
 	HILUM_STATUS_COUNT
 };
 
@@ -254,13 +255,6 @@ struct hilum_session;
 HILUM_API enum hilum_status hilum_model_open(const char *path, struct hilum_model **out, struct hilum_error *error);
 HILUM_API void hilum_model_close(struct hilum_model *model);
 
-/* Several models as one, whose logits are the mean of theirs, written to the file out. paths: model files, run folders,
- * or the folder of a cross-validation, which stands for the models of its folds. Classes and the way of reading
- * pictures must agree. It costs what its members cost together, and is used like any other model. *members: how many;
- * may be NULL. */
-HILUM_API enum hilum_status hilum_ensemble(const char *const *paths, size_t count, const char *out, size_t *members,
-                                           struct hilum_error *error);
-
 HILUM_API int32_t hilum_model_class_count(const struct hilum_model *model);
 /* Borrowed from the model; NULL outside 0 .. count-1. In a binary task class 1 is the positive one. */
 HILUM_API const char *hilum_model_class_name(const struct hilum_model *model, int32_t index);
@@ -269,6 +263,7 @@ struct hilum_session_options {
 	int64_t threads; /* 0: the cores really available */
 	int precision;   /* 0 fp32, 1 bf16, 2 int8: of a model that hilum_quantize has seen */
 	int64_t batch;   /* images a pass; 0: 1 */
+	bool force;      /* answer where a scan would be refused, and say so */
 };
 
 /* Plans the model for a fixed batch. The model must outlive the session. hilum_session_close. */
@@ -289,6 +284,12 @@ struct hilum_prediction {
 	enum hilum_zone zone;
 	int32_t count;
 	double probabilities[HILUM_CLASSES_MAX];
+	bool forced;      /* it would have been refused */
+	char reason[128]; /* for which: "not a chest CT (a picture in colour)"; otherwise empty */
+	/* How far the input lies from the model's training pictures (docs/refusal.md). A share of unusual_rate of
+	 * pictures like those lies beyond unusual_threshold. NaN where the model does not tell. */
+	double unusual, unusual_threshold, unusual_rate;
+	bool is_unusual;
 };
 
 /* One case from a file, a folder with a series or an archive, through the recipe stored in the model: what

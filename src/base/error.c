@@ -33,6 +33,7 @@ const char *hilum_status_name(enum hilum_status status)
 	    [HILUM_ERROR_DATA] = "unusable data set",
 	    [HILUM_ERROR_STOPPED] = "stopped",
 	    [HILUM_ERROR_INTERNAL] = "defect in hilum",
+	    [HILUM_ERROR_REFUSED] = "refused",
 	};
 
 	if ((unsigned)status >= HILUM_STATUS_COUNT)

@@ -4,7 +4,7 @@
 #include <sys/stat.h>
 
 struct own {
-	bool json, stack;
+	bool json, stack, force;
 	int64_t threads;
 	int precision, aggregate;
 };
@@ -19,11 +19,16 @@ static const struct hilum_option own_table[] = {
      .kind = HILUM_OPTION_FLAG,
      .offset = offsetof(struct own, json),
      .help = "print one JSON object a line: path, class, probability, probability_raw, zone, probabilities; "
-             "slices, where a model for slices has looked at several"},
+             "slices, where a model for slices has looked at several; unusual, how far the input is from the training "
+             "pictures; of a refused one refused, reason, error"},
     {.name = "stack",
      .kind = HILUM_OPTION_FLAG,
      .offset = offsetof(struct own, stack),
      .help = "the files are the slices of one case, in order"},
+    {.name = "force",
+     .kind = HILUM_OPTION_FLAG,
+     .offset = offsetof(struct own, force),
+     .help = "answer where a scan would be refused (no chest CT, another modality, broken geometry), and say so"},
     {.name = "aggregate",
      .kind = HILUM_OPTION_CHOICE,
      .offset = offsetof(struct own, aggregate),
@@ -118,15 +123,36 @@ static void print_json(const struct hilum_model *model, const char *path, const 
 		printf(": %.17g", prediction->probabilities[i]);
 	}
 	putchar('}');
+	if (prediction->unusual == prediction->unusual)
+		printf(", \"unusual\": {\"flagged\": %s, \"value\": %.6g, \"threshold\": %.6g, \"rate\": %.6g}",
+		       prediction->is_unusual ? "true" : "false", prediction->unusual, prediction->unusual_threshold,
+		       prediction->unusual_rate);
+	if (prediction->forced) {
+		printf(", \"forced\": true, \"reason\": ");
+		print_json_text(prediction->reason);
+	}
 	if (profile->count > 0)
 		print_json_slices(profile);
 	printf(", \"research_use_only\": true}\n");
+}
+
+/* "not a chest CT (...)" of the message of a refusal, which names the file first. */
+static const char *refusal(const struct hilum_error *error)
+{
+	const char *found = error->message;
+	for (const char *p = found; (p = strstr(p, "refused: ")) != NULL; p++)
+		found = p + strlen("refused: ");
+	return found;
 }
 
 static void print_json_error(const char *path, const struct hilum_error *error)
 {
 	printf("{\"path\": ");
 	print_json_text(path);
+	if (error->code == HILUM_ERROR_REFUSED) {
+		printf(", \"refused\": true, \"reason\": ");
+		print_json_text(refusal(error));
+	}
 	printf(", \"error\": {\"code\": ");
 	print_json_text(hilum_status_name(error->code));
 	printf(", \"message\": ");
@@ -158,6 +184,13 @@ static void print_text(const struct hilum_model *model, const char *path, const 
 			printf(" at z = %.1f mm", profile->slices[most].z);
 		printf(" (%.4f)", profile->slices[most].probability);
 	}
+	if (prediction->is_unusual)
+		printf(", unlike the training pictures (distance %.2f, usually below %.2f)", prediction->unusual,
+		       prediction->unusual_threshold);
+	if (prediction->forced) {
+		printf(", forced: ");
+		cli_put(prediction->reason, stdout);
+	}
 	putchar('\n');
 }
 
@@ -170,9 +203,17 @@ static bool predict_one(const struct verb *verb, const struct hilum_model *model
 	struct hilum_error error;
 	if (hilum_predict_case(session, (const char *const *)paths, count, own->aggregate, &prediction, &profile,
 	                       &error)) {
-		cli_fail(verb, &error);
-		if (own->json)
+		bool refused = error.code == HILUM_ERROR_REFUSED;
+		if (!refused)
+			cli_fail(verb, &error);
+		if (own->json) {
 			print_json_error(paths[0], &error);
+		} else if (refused) {
+			cli_put(paths[0], stdout);
+			printf(": refused: ");
+			cli_put(refusal(&error), stdout);
+			putchar('\n');
+		}
 		return false;
 	}
 	if (own->json)
@@ -221,8 +262,8 @@ static int run(const struct verb *verb, int argc, char **argv)
 		return EXIT_MISUSED;
 	if (hilum_model_open(argv[0], &model, &error))
 		return cli_fail(verb, &error);
-	struct hilum_session_options options = {.threads = threads_for(&own, arguments - 1, argv + 1),
-	                                        .precision = own.precision};
+	struct hilum_session_options options = {
+	    .threads = threads_for(&own, arguments - 1, argv + 1), .precision = own.precision, .force = own.force};
 	int code;
 	cli_catch_signals();
 	if (hilum_session_open(model, &options, &session, &error)) {
@@ -247,7 +288,9 @@ const struct verb verb_predict = {
         "probability_raw, the network's own, of which the case's is made. A file that cannot be read is "
         "named with the reason on standard error (and with --json as a line with \"error\"), and the rest "
         "go on; the exit status is then 1, and so it is after Ctrl-C, which lets the picture at hand be "
-        "finished.",
+        "finished. A model that was trained on slices of chest CT refuses what is none: a photograph, a drawing, "
+        "noise, another part of the body (docs/refusal.md); such an answer is \"refused\" with the reason, and the "
+        "exit status is 1.",
     .examples = "hilum predict runs/a slice.png\nhilum predict runs/a slices/*.jpg --json\nhilum predict runs/a "
                 "series/ --json\n"
                 "hilum predict runs/a --stack s1.png s2.png s3.png",

@@ -3,6 +3,7 @@
 
 #include "base/log.h"
 #include "base/memory.h"
+#include "data/traits.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -58,10 +59,11 @@ static enum hilum_status take_cases(struct hl_loader *loader, struct hilum_error
 	loader->cases = hl_alloc(count, sizeof(*loader->cases));
 	loader->slot = hl_alloc(count, sizeof(*loader->slot));
 	loader->inside = hl_alloc(count, sizeof(*loader->inside));
+	loader->chest = hl_alloc(count, sizeof(*loader->chest));
 	loader->slots = count;
 	if (weights)
 		loader->running = hl_alloc(count, sizeof(*loader->running));
-	if (!loader->cases || !loader->slot || !loader->inside || (weights && !loader->running))
+	if (!loader->cases || !loader->slot || !loader->inside || !loader->chest || (weights && !loader->running))
 		return hl_fail_memory(error, count * sizeof(*loader->cases), "the loader");
 	for (size_t i = 0; i < count; i++) {
 		loader->cases[i] = options->cases[i];
@@ -173,6 +175,7 @@ void hl_loader_destroy(struct hl_loader *loader)
 	hl_free(loader->kept_state);
 	hl_free(loader->cases);
 	hl_free(loader->slot);
+	hl_free(loader->chest);
 	hl_loader_free_slices(loader);
 	hl_free(loader->running);
 	hl_free(loader->order);
@@ -283,6 +286,19 @@ enum hilum_status hl_loader_preload(struct hl_loader *loader, hl_unreadable_func
 	return hl_loader_number_slices(loader, error);
 }
 
+enum hilum_status hl_loader_traits(struct hl_loader *loader, size_t every, double *traits, struct hilum_error *error)
+{
+	memset(traits, 0, ((loader->count - 1) / every + 1) * HL_TRAITS * sizeof(*traits));
+	loader->traits = traits;
+	loader->every = every;
+	enum hilum_status status = visit_all(loader, JOB_TRAITS, NULL, error);
+	if (!status && loader->failure_count > 0) {
+		get_failure(loader, 0, error);
+		status = loader->failures[0].code;
+	}
+	return status;
+}
+
 enum hilum_status hl_loader_statistics(struct hl_loader *loader, double mean[3], double deviation[3],
                                        struct hilum_error *error)
 {
@@ -303,6 +319,11 @@ enum hilum_status hl_loader_statistics(struct hl_loader *loader, double mean[3],
 		deviation[c] = variance > 1 ? sqrt(variance) / 255 : 1.0 / 255;
 	}
 	return HILUM_OK;
+}
+
+enum hl_chest_verdict hl_loader_chest(const struct hl_loader *loader, size_t position)
+{
+	return (enum hl_chest_verdict)loader->chest[loader->slot[position]];
 }
 
 size_t hl_loader_narrow(const struct hl_loader *loader)

@@ -52,6 +52,11 @@ enum hilum_status hl_loader_preload(struct hl_loader *loader, hl_unreadable_func
  * deviation is at least 1/255, one grey level. */
 enum hilum_status hl_loader_statistics(struct hl_loader *loader, double mean[3], double deviation[3],
                                        struct hilum_error *error);
+/* HL_TRAITS (data/traits.h) figures of its first case and of each every-th from there, in order; of several slices
+ * their mean. */
+enum hilum_status hl_loader_traits(struct hl_loader *loader, size_t every, double *traits, struct hilum_error *error);
+/* Whether the position-th readable case that preloading met is a chest. */
+enum hl_chest_verdict hl_loader_chest(const struct hl_loader *loader, size_t position);
 /* Of the readable cases that preloading met, those of hl_volume_is_narrow; and the warning for a sum of them. */
 size_t hl_loader_narrow(const struct hl_loader *loader);
 void hl_loader_warn_narrow(size_t narrow, size_t count);

@@ -61,8 +61,12 @@ enum hilum_status hl_loader_look_inside(struct hl_loader *loader, size_t index, 
 	enum hilum_status status = hl_load(file, NULL, &volume, NULL, error);
 	if (status)
 		return status;
-	*met = (struct hl_met){.narrow = hl_volume_is_narrow(&volume), .slices = volume.depth};
+	status = hl_recipe_meet(&volume, met, error);
 	*several = volume.depth > 1;
+	if (status) {
+		hl_volume_free(&volume);
+		return status;
+	}
 	if (*several) {
 		/* On one thread: there are as many workers as are wanted. */
 		status = hl_lung_slices(&volume, 1, &made.slice, &made.count, error);

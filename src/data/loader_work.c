@@ -5,6 +5,7 @@
 #include "base/memory.h"
 #include "data/flaw.h"
 #include "data/mixup.h"
+#include "data/traits.h"
 
 #include <signal.h>
 #include <string.h>
@@ -92,17 +93,24 @@ static void visit(struct hl_loader *loader, struct worker *worker, size_t positi
 	struct hilum_error error = {0};
 	const uint8_t *picture;
 	uint64_t sum[3] = {0}, squares[3] = {0};
-	bool statistics = loader->job == JOB_STATISTICS;
+	bool statistics = loader->job == JOB_STATISTICS, traits = loader->job == JOB_TRAITS;
 	struct hl_met met = {0};
+	if (traits && position % loader->every != 0)
+		return;
 	worker->met = loader->job == JOB_PRELOAD ? &met : NULL;
 	pthread_mutex_unlock(&loader->mutex);
 	enum hilum_status status = HILUM_OK;
-	int32_t count = statistics ? hl_loader_inside_count(loader, position) : 1;
+	int32_t count = statistics || traits ? hl_loader_inside_count(loader, position) : 1;
 	for (int32_t i = 0; i < count && !status; i++) {
 		status = fetch(loader, worker, position, i, &picture, &error);
 		if (!status && statistics)
 			add_statistics(loader, picture, sum, squares);
+		if (!status && traits)
+			hl_traits_add(loader->options.recipe, picture, 1.0 / count,
+			              loader->traits + position / loader->every * HL_TRAITS);
 	}
+	if (!status && worker->met)
+		loader->chest[loader->slot[position]] = (uint8_t)met.chest;
 	worker->met = NULL;
 	pthread_mutex_lock(&loader->mutex);
 	loader->narrow += met.narrow && !status;

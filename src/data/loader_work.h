@@ -16,7 +16,7 @@
 
 #define HL_LOADER_RING 4
 
-enum hl_loader_job { JOB_NONE, JOB_PRELOAD, JOB_STATISTICS, JOB_EPOCH };
+enum hl_loader_job { JOB_NONE, JOB_PRELOAD, JOB_STATISTICS, JOB_TRAITS, JOB_EPOCH };
 enum hl_loader_kept { KEPT_NOT, KEPT_FILLING, KEPT_READY };
 
 struct hl_loader_place {
@@ -54,6 +54,7 @@ struct hl_loader {
 	uint32_t *slot;  /* of each: its place in kept */
 	size_t slots;
 	struct hl_loader_inside *inside; /* by slot */
+	uint8_t *chest;                  /* by slot: enum hl_chest_verdict that preloading met */
 	size_t *first;   /* of each case in an epoch in order, and their sum; NULL: each case is one sample */
 	double *running; /* sums of weights up to and including each; NULL: none */
 	size_t count;
@@ -80,6 +81,8 @@ struct hl_loader {
 	bool no_memory; /* for a failure */
 	uint64_t sum[3], squares[3];
 	size_t narrow;
+	double *traits; /* HL_TRAITS of every so-many-th case */
+	size_t every;
 
 	/* The epoch. */
 	uint32_t epoch;

@@ -9,6 +9,7 @@
 #ifndef HL_DATA_RECIPE_H
 #define HL_DATA_RECIPE_H
 #include "nn/tensor.h"
+#include "scan/chest.h"
 #include "scan/window.h"
 
 enum hl_fit { HL_FIT_CROP, HL_FIT_PAD };
@@ -62,9 +63,11 @@ enum hilum_status hl_recipe_apply(const struct hl_recipe *recipe, const struct h
 
 /* What was met in reading a case. */
 struct hl_met {
-	bool narrow;    /* hl_volume_is_narrow of its volume, or of any of its pictures */
-	int32_t slices; /* that there were to choose from */
+	bool narrow;                 /* hl_volume_is_narrow of its volume, or of any of its pictures */
+	int32_t slices;              /* that there were to choose from */
+	enum hl_chest_verdict chest; /* of its volume; of a stack, of the files that were read */
 };
+enum hilum_status hl_recipe_meet(const struct hl_volume *volume, struct hl_met *met, struct hilum_error *error);
 /* From a file, a folder with a series or an archive: load, apply, free. met: NULL where not asked. */
 enum hilum_status hl_recipe_open(const struct hl_recipe *recipe, const char *path, uint8_t *out, struct hl_met *met,
                                  struct hilum_error *error);

@@ -14,10 +14,11 @@
 struct source {
 	const struct hl_volume *volume; /* NULL: in files */
 	char *const *files;
-	int32_t first;     /* of the volume's slices that counts as one */
-	int32_t count, at; /* slices, and the one that 2-D and 2.5-D are about */
-	double spacing;    /* mm from slice to slice; 0: unknown */
-	bool narrow;       /* set for files that are read */
+	int32_t first;                /* of the volume's slices that counts as one */
+	int32_t count, at;            /* slices, and the one that 2-D and 2.5-D are about */
+	double spacing;               /* mm from slice to slice; 0: unknown */
+	bool narrow;                  /* set for files that are read */
+	struct hl_chest_tally *chest; /* of files that are read; NULL: not asked */
 };
 
 /* One source slice's share of one slice of the input. */
@@ -151,6 +152,14 @@ static enum hilum_status read_plane(const struct hl_recipe *recipe, struct sourc
 		                 volume.depth);
 	else
 		status = hl_recipe_plane(recipe, &volume, 0, out, error);
+	if (!status && source->chest && source->chest->looked < HL_CHEST_LOOKS) {
+		struct hl_chest chest;
+		status = hl_chest_look(&volume, 0, &chest, error);
+		if (!status) {
+			source->chest->looked++;
+			source->chest->met[chest.verdict]++;
+		}
+	}
 	source->narrow = source->narrow || hl_volume_is_narrow(&volume);
 	hl_volume_free(&volume);
 	return status ? hl_prefix(error, status, "%s", source->files[index]) : HILUM_OK;
@@ -232,6 +241,15 @@ enum hilum_status hl_recipe_apply(const struct hl_recipe *recipe, const struct h
 	return hl_recipe_apply_at(recipe, volume, volume->depth / 2, out, error);
 }
 
+enum hilum_status hl_recipe_meet(const struct hl_volume *volume, struct hl_met *met, struct hilum_error *error)
+{
+	struct hl_met made = {.narrow = hl_volume_is_narrow(volume), .slices = volume->depth};
+	enum hilum_status status = hl_chest_judge(volume, &made.chest, error);
+	if (!status)
+		*met = made;
+	return status;
+}
+
 enum hilum_status hl_recipe_open(const struct hl_recipe *recipe, const char *path, uint8_t *out, struct hl_met *met,
                                  struct hilum_error *error)
 {
@@ -241,7 +259,7 @@ enum hilum_status hl_recipe_open(const struct hl_recipe *recipe, const char *pat
 		return status;
 	status = hl_recipe_apply(recipe, &volume, out, error);
 	if (met && !status)
-		*met = (struct hl_met){.narrow = hl_volume_is_narrow(&volume), .slices = volume.depth};
+		status = hl_recipe_meet(&volume, met, error);
 	hl_volume_free(&volume);
 	return status ? hl_prefix(error, status, "%s", path) : HILUM_OK;
 }
@@ -249,12 +267,13 @@ enum hilum_status hl_recipe_open(const struct hl_recipe *recipe, const char *pat
 enum hilum_status hl_recipe_open_stack(const struct hl_recipe *recipe, char *const *files, int32_t count, int32_t z,
                                        uint8_t *out, struct hl_met *met, struct hilum_error *error)
 {
-	struct source source = {.files = files, .count = count, .at = z};
+	struct hl_chest_tally chest = {.looked = 0};
+	struct source source = {.files = files, .count = count, .at = z, .chest = met ? &chest : NULL};
 	if (count < 1 || z < 0 || z >= count)
 		return hl_fail(error, HILUM_ERROR_ARGUMENT, "slice %d of %d", z, count);
 	enum hilum_status status = assemble(recipe, &source, out, error);
 	if (met && !status)
-		*met = (struct hl_met){.narrow = source.narrow, .slices = count};
+		*met = (struct hl_met){.narrow = source.narrow, .slices = count, .chest = hl_chest_conclude(&chest)};
 	return status;
 }
 

@@ -4,8 +4,10 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "data/loader.h"
+#include "data/traits.h"
 #include "infer/combine.h"
 #include "infer/precision.h"
+#include "infer/refuse.h"
 #include "model/calibration.h"
 #include "nn/loss.h"
 #include "nn/plan.h"
@@ -15,6 +17,7 @@
 
 #define DEFAULT_BATCH 1
 #define BATCH_MAX 4096
+#define NAMED_MAX 20 /* refused cases that are named one by one */
 
 enum hilum_status hl_model_recipe(const struct hilum_model *model, struct hl_recipe *out, struct hilum_error *error)
 {
@@ -147,6 +150,42 @@ static enum hilum_status answer_all(struct hl_loader *loader, struct hl_plan *pl
 	return status;
 }
 
+/* What the readable cases of a loader, which become those from out->count on, are. */
+static enum hilum_status meet(struct hl_loader *loader, const struct hl_domain *domain, struct hl_predictions *out,
+                              struct hilum_error *error)
+{
+	size_t count = hl_loader_count(loader);
+	for (size_t i = 0; i < count; i++)
+		out->chest[out->count + i] = hl_loader_chest(loader, i);
+	if (domain->traits == 0)
+		return HILUM_OK;
+	double *rows = hl_alloc(count, HL_TRAITS * sizeof(*rows));
+	if (!rows)
+		return hl_fail_memory(error, count * HL_TRAITS * sizeof(*rows), "figures");
+	enum hilum_status status = hl_loader_traits(loader, 1, rows, error);
+	for (size_t i = 0; i < count && !status; i++)
+		out->distance[out->count + i] = hl_domain_distance(domain, rows + i * HL_TRAITS);
+	hl_free(rows);
+	return status;
+}
+
+/* Counts and names cases that a prediction would refuse, and counts those that are unusual. They are answered all the
+ * same: whoever labelled them says what they are. */
+static void name_refused(const struct hl_dataset *dataset, const struct hl_domain *domain, struct hl_predictions *out)
+{
+	for (size_t i = 0; i < out->count; i++) {
+		struct hilum_error reason = {0};
+		out->unusual += out->distance && hl_domain_flags(domain, out->distance[i]);
+		if (!hl_domain_admit(domain, out->chest[i], &reason))
+			continue;
+		if (out->refused++ < NAMED_MAX)
+			hl_log(HILUM_LOG_WARNING, "%s: hilum predict would answer: %s",
+			       dataset->cases[out->index[i]].path, reason.message);
+	}
+	if (out->refused > NAMED_MAX)
+		hl_log(HILUM_LOG_WARNING, "%zu more would be refused", out->refused - NAMED_MAX);
+}
+
 /* The answers of a loader's samples as those of its cases. */
 static enum hilum_status run(struct hl_loader *loader, struct hl_plan *plan, const struct hl_shape *mirrored,
                              const volatile int *stop, struct hl_predictions *out, struct hilum_error *error)
@@ -174,7 +213,8 @@ static enum hilum_status run(struct hl_loader *loader, struct hl_plan *plan, con
 /* The cases that loading names. That none of them can be read is no failure while there are others. */
 static enum hilum_status predict_some(const struct hl_loader_options *loading, struct hl_plan *plan,
                                       const struct hl_shape *mirrored, const volatile int *stop, struct unread *unread,
-                                      struct hl_predictions *out, struct hilum_error *error)
+                                      const struct hl_domain *domain, struct hl_predictions *out,
+                                      struct hilum_error *error)
 {
 	struct hl_loader *loader = NULL;
 	size_t before = unread->count;
@@ -184,7 +224,9 @@ static enum hilum_status predict_some(const struct hl_loader_options *loading, s
 	status = hl_loader_preload(loader, count_unreadable, unread, stop, error);
 	if (!status) {
 		out->narrow += hl_loader_narrow(loader);
-		status = run(loader, plan, mirrored, stop, out, error);
+		status = meet(loader, domain, out, error);
+		if (!status)
+			status = run(loader, plan, mirrored, stop, out, error);
 	} else if (unread->count - before == loading->count)
 		status = HILUM_OK;
 	hl_loader_destroy(loader);
@@ -210,6 +252,7 @@ enum hilum_status hl_predict(const struct hilum_model *model, const struct hl_da
                              struct hilum_error *error)
 {
 	struct hl_recipe recipe;
+	struct hl_domain domain = {0};
 	struct hl_plan *plan = NULL;
 	struct hl_predictions result = {.classes = model->class_count};
 	struct unread unread = {.dataset = dataset};
@@ -227,10 +270,14 @@ enum hilum_status hl_predict(const struct hilum_model *model, const struct hl_da
 	status = hl_model_plan(model, &planning, options->precision, &plan, error);
 	if (status)
 		return status;
+	status = hl_model_domain(model, &domain, error);
 	const struct hl_shape shape = model->graph->node[0].shapes.out;
 	result.index = hl_alloc(count, sizeof(*result.index));
 	result.probability = hl_alloc(count, (size_t)result.classes * sizeof(*result.probability));
-	if (!result.index || !result.probability)
+	result.chest = hl_alloc(count, sizeof(*result.chest));
+	if (domain.traits > 0)
+		result.distance = hl_alloc(count, sizeof(*result.distance));
+	if (!result.index || !result.probability || !result.chest || (domain.traits > 0 && !result.distance))
 		status = hl_fail_memory(error, count * (size_t)result.classes * sizeof(double), "predictions");
 	/* What is not taken by a picture for each case is left for the slices of volumes. */
 	int64_t memory = options->memory > 0 ? options->memory : hl_memory_available() / 4;
@@ -247,8 +294,8 @@ enum hilum_status hl_predict(const struct hilum_model *model, const struct hl_da
 		                                          .outputs = (int32_t)hl_model_outputs(model),
 		                                          .threads = options->threads,
 		                                          .memory = memory};
-		status = predict_some(&loading, plan, options->mirror ? &shape : NULL, options->stop, &unread, &result,
-		                      &none);
+		status = predict_some(&loading, plan, options->mirror ? &shape : NULL, options->stop, &unread, &domain,
+		                      &result, &none);
 	}
 	if (status && none.code)
 		hl_fail(error, status, "%s", none.message);
@@ -256,7 +303,10 @@ enum hilum_status hl_predict(const struct hilum_model *model, const struct hl_da
 		status = hl_fail(error, HILUM_ERROR_DATA, "%s", none.message);
 	if (!status && model->calibration && !options->raw)
 		status = calibrate(model, &result, error);
+	if (!status)
+		name_refused(dataset, &domain, &result);
 	result.unreadable = unread.count;
+	hl_domain_free(&domain);
 	hl_plan_destroy(plan);
 	if (status)
 		hl_predictions_free(&result);
@@ -269,5 +319,7 @@ void hl_predictions_free(struct hl_predictions *predictions)
 {
 	hl_free(predictions->index);
 	hl_free(predictions->probability);
+	hl_free(predictions->chest);
+	hl_free(predictions->distance);
 	*predictions = (struct hl_predictions){0};
 }

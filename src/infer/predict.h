@@ -4,6 +4,7 @@
 #include "data/dataset.h"
 #include "data/recipe.h"
 #include "model/model.h"
+#include "scan/chest.h"
 
 /* The recipe stored in a model; HILUM_ERROR_FORMAT where there is none or it does not fit the network's input. */
 enum hilum_status hl_model_recipe(const struct hilum_model *model, struct hl_recipe *out, struct hilum_error *error);
@@ -32,9 +33,12 @@ struct hl_predictions {
 	size_t count;    /* readable cases, in order */
 	uint32_t *index; /* into dataset->cases */
 	int32_t classes;
-	double *probability; /* count x classes (two for a binary task) */
-	size_t narrow;       /* of those, pictures of hl_volume_is_narrow */
-	size_t unreadable;   /* each was logged as a warning, by path with the reason */
+	double *probability;          /* count x classes (two for a binary task) */
+	size_t narrow;                /* of those, pictures of hl_volume_is_narrow */
+	enum hl_chest_verdict *chest; /* of each case */
+	double *distance;             /* of each case from the training pictures; NULL: the model does not tell */
+	size_t refused, unusual; /* that hilum_predict_case would not answer; that lie far from the training pictures */
+	size_t unreadable;       /* each was logged as a warning, by path with the reason */
 };
 
 /* A volume that a network for slices answers is what hl_profile_volume says of it, its slices made one by their mean.

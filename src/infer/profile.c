@@ -3,6 +3,7 @@
 #include "base/memory.h"
 #include "base/parallel.h"
 #include "data/lung_slices.h"
+#include "data/traits.h"
 #include "infer/combine.h"
 #include "infer/predict.h"
 #include "nn/loss.h"
@@ -144,6 +145,9 @@ static enum hilum_status answer_all(struct job *job, double *probability, struct
 				*error = job->errors[failed - 1];
 			return job->errors[failed - 1].code;
 		}
+		for (int32_t i = 0; i < here && profiler->traits; i++)
+			hl_traits_add(profiler->recipe, job->images + (size_t)i * job->bytes, 1.0 / job->count,
+			              profiler->traits);
 		for (int32_t i = 0; i < here && !status; i += batch)
 			status = answer(job, job->images + (size_t)i * job->bytes, here - i < batch ? here - i : batch,
 			                probability + (size_t)(job->first + i) * classes, error);

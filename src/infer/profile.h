@@ -11,6 +11,7 @@ struct hl_profiler {
 	struct hl_plan *plan;           /* of batch samples */
 	int64_t batch;
 	int32_t classes, threads;
+	double *traits;           /* HL_TRAITS figures (data/traits.h), the mean of the slices'; NULL: not asked */
 	bool mirror;              /* each slice also with left and right exchanged, and the mean of both */
 	const volatile int *stop; /* NULL: never */
 };

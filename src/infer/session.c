@@ -3,13 +3,16 @@
 
 #include "base/file.h"
 #include "base/memory.h"
+#include "data/traits.h"
 #include "infer/precision.h"
 #include "infer/profile.h"
+#include "infer/refuse.h"
 #include "model/calibration.h"
 #include "nn/loss.h"
 #include "nn/plan.h"
 #include "scan/load.h"
 
+#include <math.h>
 #include <string.h>
 
 #define SESSION_BATCH_MAX 4096
@@ -18,6 +21,8 @@ struct hilum_session {
 	const struct hilum_model *model;
 	struct hl_recipe recipe;
 	struct hl_calibration calibration; /* maps nothing where the model has none */
+	struct hl_domain domain;           /* refuses and flags nothing where the model has none */
+	bool force;
 	struct hl_plan *plan;
 	uint8_t *image; /* of the recipe */
 	float *input;   /* a whole batch; only its first sample is ever other than zero */
@@ -58,6 +63,7 @@ void hilum_session_close(struct hilum_session *session)
 		return;
 	hl_plan_destroy(session->plan);
 	hl_calibration_free(&session->calibration);
+	hl_domain_free(&session->domain);
 	hl_free(session->image);
 	if (session->input)
 		hl_block_free(session->input, session->input_bytes);
@@ -71,6 +77,8 @@ static enum hilum_status prepare(struct hilum_session *session, const struct hl_
 	enum hilum_status status = hl_model_recipe(model, &session->recipe, error);
 	if (!status && model->calibration)
 		status = hl_calibration_parse(model->calibration, model->class_count, &session->calibration, error);
+	if (!status)
+		status = hl_model_domain(model, &session->domain, error);
 	if (status)
 		return status;
 	size_t bytes = hl_recipe_bytes(&session->recipe);
@@ -104,6 +112,7 @@ enum hilum_status hilum_session_open(const struct hilum_model *model, const stru
 	session->model = model;
 	session->batch = planning.batch;
 	session->threads = planning.threads;
+	session->force = options->force;
 	enum hilum_status status = prepare(session, &planning, options->precision, error);
 	if (status)
 		hilum_session_close(session);
@@ -112,11 +121,41 @@ enum hilum_status hilum_session_open(const struct hilum_model *model, const stru
 	return status;
 }
 
+/* Before the network answers: HILUM_ERROR_REFUSED, or forced, which is noted. */
+static enum hilum_status admit(const struct hilum_session *session, const struct hl_volume *volume, char *const *files,
+                               int32_t count, struct hilum_prediction *out, struct hilum_error *error)
+{
+	enum hl_chest_verdict verdict = HL_CHEST_YES;
+	enum hilum_status status = HILUM_OK;
+	if (session->domain.rule)
+		status = volume ? hl_chest_judge(volume, &verdict, error)
+		                : hl_chest_judge_stack(files, count, &verdict, error);
+	if (!status)
+		status = hl_domain_admit(&session->domain, verdict, error);
+	if (status != HILUM_ERROR_REFUSED || !session->force)
+		return status;
+	out->forced = true;
+	snprintf(out->reason, sizeof(out->reason), "not a chest CT (%s)", hl_chest_reason(verdict));
+	return HILUM_OK;
+}
+
+/* How unusual the input is, by its HL_TRAITS figures. */
+static void compare(const struct hilum_session *session, const double *traits, struct hilum_prediction *out)
+{
+	const struct hl_domain *domain = &session->domain;
+	bool known = domain->traits > 0;
+	out->unusual = known ? hl_domain_distance(domain, traits) : (double)NAN;
+	out->unusual_threshold = known ? domain->threshold : (double)NAN;
+	out->unusual_rate = known ? domain->rate : (double)NAN;
+	out->is_unusual = known && hl_domain_flags(domain, out->unusual);
+}
+
 /* What the network's own probabilities say, once they are calibrated. */
 static void conclude(const struct hilum_session *session, const double *raw, struct hilum_prediction *out)
 {
 	int32_t classes = session->model->class_count, best = 0;
-	struct hilum_prediction result = {.count = classes};
+	struct hilum_prediction result = *out;
+	result.count = classes;
 	memcpy(result.probabilities, raw, (size_t)classes * sizeof(*raw));
 	hl_calibration_apply(&session->calibration, classes, result.probabilities);
 	for (int32_t c = 1; c < classes; c++)
@@ -134,8 +173,11 @@ static void conclude(const struct hilum_session *session, const double *raw, str
 /* From the session's 8-bit image. Weights that overflow must not pass for a negative finding. */
 static enum hilum_status predict(struct hilum_session *session, struct hilum_prediction *out, struct hilum_error *error)
 {
-	double raw[HILUM_CLASSES_MAX];
+	double raw[HILUM_CLASSES_MAX], traits[HL_TRAITS] = {0};
 	int32_t outputs = (int32_t)hl_plan_outputs(session->plan);
+	if (session->domain.traits > 0)
+		hl_traits_add(&session->recipe, session->image, 1, traits);
+	compare(session, traits, out);
 	hl_recipe_normalise(&session->recipe, session->image, session->input);
 	const float *logits = hl_plan_forward(session->plan, session->input, false, 0, 0);
 	enum hilum_status status = hl_check_logits(logits, outputs, error);
@@ -196,25 +238,41 @@ static enum hilum_status look(struct hilum_session *session, const struct hl_vol
                               struct hilum_error *error)
 {
 	const struct hl_recipe *recipe = &session->recipe;
+	double traits[HL_TRAITS] = {0};
 	const struct hl_profiler profiler = {.recipe = recipe,
+	                                     .traits = session->domain.traits > 0 ? traits : NULL,
 	                                     .plan = session->plan,
 	                                     .batch = session->batch,
 	                                     .classes = session->model->class_count,
 	                                     .threads = session->threads};
 	double raw[HILUM_CLASSES_MAX];
-	enum hilum_status status;
+	enum hilum_status status = admit(session, volume, files, count, out, error);
+	if (status)
+		return status;
 	if (recipe->dims != HL_DIMS_3 && count > 1) {
 		status = volume ? hl_profile_volume(&profiler, volume, profile, error)
 		                : hl_profile_stack(&profiler, files, count, profile, error);
 		if (status)
 			return status;
 		hl_profile_combine(profile, profiler.classes, (enum hilum_aggregate)aggregate, raw);
+		compare(session, traits, out);
 		conclude(session, raw, out);
 		return HILUM_OK;
 	}
 	status = volume ? hl_recipe_apply(recipe, volume, session->image, error)
 	                : hl_recipe_open_stack(recipe, files, count, 0, session->image, NULL, error);
 	return status ? status : predict(session, out, error);
+}
+
+/* What the scan would have been refused for when it was read. */
+static void note_forced(const struct hl_findings *findings, struct hilum_prediction *out)
+{
+	for (int32_t i = 0; i < findings->count && !out->forced; i++) {
+		const struct hl_finding *finding = &findings->list[i];
+		out->forced = finding->grade == HL_FINDING_FORCED;
+		if (out->forced)
+			snprintf(out->reason, sizeof(out->reason), "%.*s", (int)sizeof(out->reason) - 1, finding->text);
+	}
 }
 
 enum hilum_status hilum_predict_case(struct hilum_session *session, const char *const *paths, int32_t count,
@@ -226,6 +284,7 @@ enum hilum_status hilum_predict_case(struct hilum_session *session, const char *
 	struct hl_profile slices = {0};
 	struct hilum_profile *published = NULL;
 	struct hilum_prediction result = {.count = 0};
+	struct hl_findings findings = {.count = 0};
 	enum hilum_status status;
 	if (count < 1)
 		return hl_fail(error, HILUM_ERROR_ARGUMENT, "a case of %d files", count);
@@ -236,8 +295,10 @@ enum hilum_status hilum_predict_case(struct hilum_session *session, const char *
 		return hl_fail(error, HILUM_ERROR_UNSUPPORTED, "aggregate: with %d classes there is only the mean",
 		               classes);
 	if (count == 1) {
-		status = hl_load(paths[0], NULL, &volume, NULL, error);
+		const struct hl_load_options loading = {.force = session->force};
+		status = hl_load(paths[0], &loading, &volume, &findings, error);
 		if (!status) {
+			note_forced(&findings, &result);
 			status = look(session, &volume, NULL, volume.depth, aggregate, &result, &slices, error);
 			if (status)
 				hl_prefix(error, status, "%s", paths[0]);
@@ -303,8 +364,15 @@ enum hilum_status hilum_predict_pixels(struct hilum_session *session, const void
                                        struct hilum_error *error)
 {
 	struct hl_volume volume;
+	struct hilum_prediction result = {.count = 0};
 	enum hilum_status status = wrap(pixels, type, width, height, channels, &volume, error);
 	if (!status)
+		status = admit(session, &volume, NULL, 1, &result, error);
+	if (!status)
 		status = hl_recipe_apply(&session->recipe, &volume, session->image, error);
-	return status ? status : predict(session, out, error);
+	if (!status)
+		status = predict(session, &result, error);
+	if (!status)
+		*out = result;
+	return status;
 }

@@ -4,6 +4,7 @@
 #include "base/hash.h"
 #include "base/memory.h"
 #include "model/calibration.h"
+#include "model/domain.h"
 #include "model/quantization.h"
 #include "nn/arch.h"
 
@@ -12,7 +13,7 @@
 #include <string.h>
 
 #define FORMAT_NAME "hilum 1"
-#define TEXTS_MAX 9
+#define TEXTS_MAX 10
 
 int64_t hl_model_outputs(const struct hilum_model *model)
 {
@@ -40,6 +41,7 @@ void hilum_model_close(struct hilum_model *model)
 	hl_free(model->scores);
 	hl_free(model->calibration);
 	hl_free(model->quantization);
+	hl_free(model->domain);
 	hl_free(model);
 }
 
@@ -150,6 +152,7 @@ enum hilum_status hl_model_save(const struct hilum_model *model, const char *pat
 	    {"format", FORMAT_NAME},   {"architecture", arch.data},         {"classes", classes},
 	    {"recipe", model->recipe}, {"provenance", model->provenance},   {"split", model->split},
 	    {"scores", model->scores}, {"calibration", model->calibration}, {"quantization", model->quantization},
+	    {"domain", model->domain},
 	};
 	for (size_t i = 0; i < TEXTS_MAX; i++)
 		if (all[i].value)
@@ -235,6 +238,15 @@ static enum hilum_status check_quantization(const struct hilum_model *model, str
 	return status;
 }
 
+static enum hilum_status check_domain(const struct hilum_model *model, struct hilum_error *error)
+{
+	struct hl_domain domain;
+	enum hilum_status status = hl_domain_parse(model->domain, &domain, error);
+	if (!status)
+		hl_domain_free(&domain);
+	return status;
+}
+
 static enum hilum_status load(const struct hl_safetensors *file, struct hilum_model **out, struct hilum_error *error)
 {
 	struct hilum_model *model = NULL;
@@ -269,6 +281,10 @@ static enum hilum_status load(const struct hl_safetensors *file, struct hilum_mo
 		status = copy_text(file, "quantization", &model->quantization, error);
 	if (!status && model->quantization)
 		status = check_quantization(model, error);
+	if (!status)
+		status = copy_text(file, "domain", &model->domain, error);
+	if (!status && model->domain)
+		status = check_domain(model, error);
 	json_decref(root);
 	if (status)
 		hilum_model_close(model);

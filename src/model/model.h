@@ -18,6 +18,7 @@ struct hilum_model {
 	char *scores;       /* JSON: what it scored when it was saved */
 	char *calibration;  /* JSON, model/calibration.h */
 	char *quantization; /* JSON, model/quantization.h */
+	char *domain;       /* JSON, model/domain.h */
 };
 
 /* Limits on a model file. */

@@ -16,9 +16,8 @@ enum { SIDE = 128, SAMPLES = 4, SIDE_MIN = 24, BINS = 1024 };
 /* Full scale of 12 bits in 16. */
 #define NARROW 4095.0
 
-/* Slices of a volume that are looked at; one in CHEST_SHARE of them has to be a chest's: scans begin at the neck and
- * may go on to the pelvis. */
-enum { LOOKS = 16, CHEST_SHARE = 5 };
+/* One slice in so many has to be a chest's. */
+enum { CHEST_SHARE = 5 };
 
 /* ---- the small picture, and what the pixels themselves tell ---- */
 
@@ -370,23 +369,30 @@ enum hilum_status hl_chest_look(const struct hl_volume *volume, int32_t z, struc
 
 /* ---- volumes ---- */
 
-enum hilum_status hl_chest_judge(const struct hl_volume *volume, enum hl_chest_verdict *out, struct hilum_error *error)
+enum hl_chest_verdict hl_chest_conclude(const struct hl_chest_tally *tally)
 {
-	int32_t looks = volume->depth < LOOKS ? volume->depth : LOOKS;
-	int32_t met[HL_CHEST_VERDICT_COUNT] = {0};
-	for (int32_t i = 0; i < looks; i++) {
-		struct hl_chest chest;
-		int32_t z = (int32_t)(((int64_t)2 * i + 1) * volume->depth / (2 * looks));
-		enum hilum_status status = hl_chest_look(volume, z, &chest, error);
-		if (status)
-			return status;
-		met[chest.verdict]++;
-	}
+	const int32_t *met = tally->met;
 	enum hl_chest_verdict most = HL_CHEST_SMALL;
+	if (met[HL_CHEST_YES] > 0 && met[HL_CHEST_YES] * CHEST_SHARE >= tally->looked)
+		return HL_CHEST_YES;
 	for (int v = HL_CHEST_SMALL; v < HL_CHEST_VERDICT_COUNT; v++)
 		if (met[v] > met[most])
 			most = (enum hl_chest_verdict)v;
-	*out = met[HL_CHEST_YES] > 0 && met[HL_CHEST_YES] * CHEST_SHARE >= looks ? HL_CHEST_YES : most;
+	return most;
+}
+
+enum hilum_status hl_chest_judge(const struct hl_volume *volume, enum hl_chest_verdict *out, struct hilum_error *error)
+{
+	struct hl_chest_tally tally = {.looked = volume->depth < HL_CHEST_LOOKS ? volume->depth : HL_CHEST_LOOKS};
+	for (int32_t i = 0; i < tally.looked; i++) {
+		struct hl_chest chest;
+		int32_t z = (int32_t)(((int64_t)2 * i + 1) * volume->depth / (2 * (int64_t)tally.looked));
+		enum hilum_status status = hl_chest_look(volume, z, &chest, error);
+		if (status)
+			return status;
+		tally.met[chest.verdict]++;
+	}
+	*out = hl_chest_conclude(&tally);
 	return HILUM_OK;
 }
 

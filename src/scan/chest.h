@@ -43,8 +43,14 @@ struct hl_chest {
 /* Slice z. HILUM_ERROR_MEMORY at the most. */
 enum hilum_status hl_chest_look(const struct hl_volume *volume, int32_t z, struct hl_chest *out,
                                 struct hilum_error *error);
-/* Of a picture its own verdict; of a volume HL_CHEST_YES where at least a fifth of 16 slices, evenly from end to end,
- * are a chest's, otherwise what stands against most of them. */
+/* Verdicts of several slices made one: HL_CHEST_YES where at least a fifth are a chest's, for scans begin at the neck
+ * and may go on to the pelvis; otherwise what stands against most of them. */
+struct hl_chest_tally {
+	int32_t looked, met[HL_CHEST_VERDICT_COUNT];
+};
+#define HL_CHEST_LOOKS 16 /* slices of a case that it is worth looking at */
+enum hl_chest_verdict hl_chest_conclude(const struct hl_chest_tally *tally);
+/* Of a picture its own verdict; of a volume that of 16 slices, evenly from end to end. */
 enum hilum_status hl_chest_judge(const struct hl_volume *volume, enum hl_chest_verdict *out, struct hilum_error *error);
 /* The verdict in words, "a picture in colour". */
 const char *hl_chest_reason(enum hl_chest_verdict verdict);

@@ -8,6 +8,7 @@
 #include "infer/predict.h"
 #include "nn/arch.h"
 #include "nn/ops/options.h"
+#include "train/domain.h"
 #include "train/leaks.h"
 #include "train/options.h"
 #include "train/trainer.h"
@@ -336,6 +337,8 @@ static enum hilum_status describe(struct training *training, struct hilum_error 
 	enum hilum_status status = take_copy(&model->recipe, training->material.recipe_json, error);
 	if (!status)
 		status = take_copy(&model->split, training->material.split, error);
+	if (!status)
+		status = hl_domain_make(&training->material, &model->domain, error);
 	if (!status && training->resumed)
 		status = take_copy(&model->provenance, text[HL_CHECKPOINT_PROVENANCE], error);
 	if (!status && !training->resumed) {
