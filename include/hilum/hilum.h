@@ -255,6 +255,13 @@ struct hilum_session;
 HILUM_API enum hilum_status hilum_model_open(const char *path, struct hilum_model **out, struct hilum_error *error);
 HILUM_API void hilum_model_close(struct hilum_model *model);
 
+/* Several models as one, whose logits are the mean of theirs, written to the file out. paths: model files, run folders,
+ * or the folder of a cross-validation, which stands for the models of its folds. Classes and the way of reading
+ * pictures must agree. It costs what its members cost together, and is used like any other model. *members: how many;
+ * may be NULL. */
+HILUM_API enum hilum_status hilum_ensemble(const char *const *paths, size_t count, const char *out, size_t *members,
+                                           struct hilum_error *error);
+
 HILUM_API int32_t hilum_model_class_count(const struct hilum_model *model);
 /* Borrowed from the model; NULL outside 0 .. count-1. In a binary task class 1 is the positive one. */
 HILUM_API const char *hilum_model_class_name(const struct hilum_model *model, int32_t index);
