@@ -410,8 +410,10 @@ void hl_report_learning(struct hl_report *report)
 	struct hl_page *page = &report->page;
 	const struct hl_csv *log = &report->source[0].log;
 	double most = 0, last = 1, area = (double)NAN;
+	bool validated = false;
 	for (size_t i = 0; i < log->rows; i++) {
 		most = fmax(most, fmax(cell(log, i, "train_loss"), cell(log, i, "val_loss")));
+		validated = validated || !isnan(cell(log, i, "val_loss"));
 		last = fmax(last, cell(log, i, "epoch"));
 		area = fmax(area, cell(log, i, "val_auc"));
 	}
@@ -421,12 +423,15 @@ void hl_report_learning(struct hl_report *report)
 	hl_put(page, "<div class=\"plots\">\n");
 	struct plot loss = {
 	    .page = page, .low = {log->rows > 1 ? 1 : 0, 0}, .high = {log->rows > 1 ? last : 2, most * 1.05}};
-	plot_open(&loss, "loss", "Loss", "Loss of the training and the validation part after each epoch", "epoch",
-	          "loss");
+	plot_open(&loss, "loss", "Loss",
+	          validated ? "Loss of the training and the validation part after each epoch"
+	                    : "Loss of the training part after each epoch",
+	          "epoch", "loss");
 	draw_log(&loss, log, "train_loss", "second");
 	draw_log(&loss, log, "val_loss", "first");
-	plot_close(&loss, "<p class=\"legend\"><span class=\"key first\"></span> validation <span class=\"key "
-	                  "second\"></span> training</p>");
+	plot_close(&loss, validated ? "<p class=\"legend\"><span class=\"key first\"></span> validation <span "
+	                              "class=\"key second\"></span> training</p>"
+	                            : "<p class=\"legend\"><span class=\"key second\"></span> training</p>");
 	if (!isnan(area)) {
 		struct plot auc = {.page = page, .low = {loss.low[0], 0}, .high = {loss.high[0], 1}};
 		plot_open(&auc, "val-auc", "ROC-AUC on the validation part",
