@@ -271,6 +271,7 @@ struct hilum_session_options {
 	int precision;   /* 0 fp32, 1 bf16, 2 int8: of a model that hilum_quantize has seen */
 	int64_t batch;   /* images a pass; 0: 1 */
 	bool force;      /* answer where a scan would be refused, and say so */
+	bool tta;        /* answer every picture as it is and mirrored, and take the mean */
 };
 
 /* Plans the model for a fixed batch. The model must outlive the session. hilum_session_close. */

@@ -4,7 +4,7 @@
 #include <sys/stat.h>
 
 struct own {
-	bool json, stack, force;
+	bool json, stack, force, tta;
 	int64_t threads;
 	int precision, aggregate;
 };
@@ -29,6 +29,10 @@ static const struct hilum_option own_table[] = {
      .kind = HILUM_OPTION_FLAG,
      .offset = offsetof(struct own, force),
      .help = "answer where a scan would be refused (no chest CT, another modality, broken geometry), and say so"},
+    {.name = "tta",
+     .kind = HILUM_OPTION_FLAG,
+     .offset = offsetof(struct own, tta),
+     .help = "answer every picture as it is and mirrored, and take the mean"},
     {.name = "aggregate",
      .kind = HILUM_OPTION_CHOICE,
      .offset = offsetof(struct own, aggregate),
@@ -262,8 +266,10 @@ static int run(const struct verb *verb, int argc, char **argv)
 		return EXIT_MISUSED;
 	if (hilum_model_open(argv[0], &model, &error))
 		return cli_fail(verb, &error);
-	struct hilum_session_options options = {
-	    .threads = threads_for(&own, arguments - 1, argv + 1), .precision = own.precision, .force = own.force};
+	struct hilum_session_options options = {.threads = threads_for(&own, arguments - 1, argv + 1),
+	                                        .precision = own.precision,
+	                                        .force = own.force,
+	                                        .tta = own.tta};
 	int code;
 	cli_catch_signals();
 	if (hilum_session_open(model, &options, &session, &error)) {

@@ -238,9 +238,10 @@ static char *make_provenance(const struct merge *merge)
 static enum hilum_status set_texts(const struct merge *merge, struct hilum_error *error)
 {
 	struct hilum_model *model = merge->model;
-	bool told = true, calibrated = false;
+	bool told = true, calibrated = false, same_kind = true; /* all know what they learnt from */
 	for (size_t m = 0; m < merge->count; m++) {
 		told = told && merge->members[m]->split;
+		same_kind = same_kind && merge->members[m]->domain;
 		calibrated = calibrated || merge->members[m]->calibration;
 	}
 	if (calibrated)
@@ -248,7 +249,8 @@ static enum hilum_status set_texts(const struct merge *merge, struct hilum_error
 	model->recipe = hl_strdup(merge->members[0]->recipe);
 	model->provenance = make_provenance(merge);
 	model->split = told ? make_split(merge) : NULL;
-	if (!model->recipe || !model->provenance || (told && !model->split))
+	model->domain = same_kind ? hl_strdup(merge->members[0]->domain) : NULL;
+	if (!model->recipe || !model->provenance || (told && !model->split) || (same_kind && !model->domain))
 		return hl_fail_memory(error, ARCH_MAX, "the ensemble's texts");
 	return HILUM_OK;
 }

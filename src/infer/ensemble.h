@@ -10,6 +10,8 @@
  * A case is of the test part where it was tested on by every member, of the validation part where none was trained on
  * it, and of the training part otherwise; a member that tells no split leaves the ensemble without one.
  *
+ * What it refuses and calls unusual is what the first member would, where all of them know what they learnt from.
+ *
  * HILUM_ERROR_DATA where classes, or recipes but for mean and deviation, differ. hilum_model_close. */
 enum hilum_status hl_ensemble_make(struct hilum_model *const *members, size_t count, struct hilum_model **out,
                                    struct hilum_error *error);

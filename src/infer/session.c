@@ -22,7 +22,7 @@ struct hilum_session {
 	struct hl_recipe recipe;
 	struct hl_calibration calibration; /* maps nothing where the model has none */
 	struct hl_domain domain;           /* refuses and flags nothing where the model has none */
-	bool force;
+	bool force, mirror;
 	struct hl_plan *plan;
 	uint8_t *image; /* of the recipe */
 	float *input;   /* a whole batch; only its first sample is ever other than zero */
@@ -113,6 +113,7 @@ enum hilum_status hilum_session_open(const struct hilum_model *model, const stru
 	session->batch = planning.batch;
 	session->threads = planning.threads;
 	session->force = options->force;
+	session->mirror = options->tta;
 	enum hilum_status status = prepare(session, &planning, options->precision, error);
 	if (status)
 		hilum_session_close(session);
@@ -170,6 +171,23 @@ static void conclude(const struct hilum_session *session, const double *raw, str
 	*out = result;
 }
 
+/* The mean of raw and what the input mirrored gives. */
+static enum hilum_status add_mirrored(struct hilum_session *session, int32_t outputs, double *raw,
+                                      struct hilum_error *error)
+{
+	double other[HILUM_CLASSES_MAX];
+	struct hl_shape shape = hl_recipe_shape(&session->recipe);
+	hl_mirror(session->input, (size_t)(shape.d * shape.h), (size_t)shape.w, (size_t)shape.c);
+	const float *logits = hl_plan_forward(session->plan, session->input, false, 0, 0);
+	enum hilum_status status = hl_check_logits(logits, outputs, error);
+	if (status)
+		return status;
+	hl_probabilities(logits, 1, outputs, other);
+	for (int32_t c = 0; c < session->model->class_count; c++)
+		raw[c] = (raw[c] + other[c]) / 2;
+	return HILUM_OK;
+}
+
 /* From the session's 8-bit image. Weights that overflow must not pass for a negative finding. */
 static enum hilum_status predict(struct hilum_session *session, struct hilum_prediction *out, struct hilum_error *error)
 {
@@ -184,8 +202,11 @@ static enum hilum_status predict(struct hilum_session *session, struct hilum_pre
 	if (status)
 		return status;
 	hl_probabilities(logits, 1, outputs, raw);
-	conclude(session, raw, out);
-	return HILUM_OK;
+	if (session->mirror)
+		status = add_mirrored(session, outputs, raw, error);
+	if (!status)
+		conclude(session, raw, out);
+	return status;
 }
 
 enum hilum_status hilum_predict_file(struct hilum_session *session, const char *path, struct hilum_prediction *out,
@@ -244,7 +265,8 @@ static enum hilum_status look(struct hilum_session *session, const struct hl_vol
 	                                     .plan = session->plan,
 	                                     .batch = session->batch,
 	                                     .classes = session->model->class_count,
-	                                     .threads = session->threads};
+	                                     .threads = session->threads,
+	                                     .mirror = session->mirror};
 	double raw[HILUM_CLASSES_MAX];
 	enum hilum_status status = admit(session, volume, files, count, out, error);
 	if (status)

@@ -160,6 +160,10 @@ class Crossval(Phantoms):
         run("eval", model, self.data, "--resamples", "0", "--predictions", both, "--tta")
         changed = [a["probability"] != b["probability"] for a, b in zip(rows(plain), rows(both))]
         self.assertTrue(any(changed))
+        # One picture's answer is that of the table.
+        path = rows(both)[0]["path"]
+        answer = run_json("predict", model, os.path.join(self.data, path), "--tta", "--json")
+        self.assertEqual(answer["probability"], float(rows(both)[0]["probability"]))
         # A fold's answers are those of hilum eval.
         self.crossval("mirrored", "--tta", "--validation", "0.3")
         again = self.file("again.csv")
