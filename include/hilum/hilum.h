@@ -174,7 +174,7 @@ struct hilum_train_options {
 	int schedule;                       /* constant, step, cosine, onecycle */
 	double warmup;                      /* epochs of linear warm-up */
 	int loss;                           /* auto, bce, ce, focal */
-	int precision;                      /* fp32, bf16 */
+	int precision;                      /* fp32, bf16, fp32-strict */
 	int balance;                        /* none, weights, sampler */
 	int channels;                       /* grey, rgb */
 	int fit;                            /* crop, pad: how a picture becomes square */
@@ -268,7 +268,8 @@ HILUM_API const char *hilum_model_class_name(const struct hilum_model *model, in
 
 struct hilum_session_options {
 	int64_t threads; /* 0: the cores really available */
-	int precision;   /* 0 fp32, 1 bf16, 2 int8: of a model that hilum_quantize has seen */
+	int precision;   /* 0 fp32, 1 bf16, 2 int8: of a model that hilum_quantize has seen, 3 fp32-strict: as 0, but
+	                    multiplied as it is also where there are tiles (AMX), which take it in parts of bf16 */
 	int64_t batch;   /* images a pass; 0: 1 */
 	bool force;      /* answer where a scan would be refused, and say so */
 	bool tta;        /* answer every picture as it is and mirrored, and take the mean */
@@ -767,7 +768,7 @@ struct hilum_bench_options {
 	                    an input line, or a preset with settings ("seed filters=16,32"), which is
 	                    measured on 1x256x256x3; NULL: "S" */
 	int mode;        /* train, infer */
-	int precision;   /* fp32, bf16, int8 */
+	int precision;   /* fp32, bf16, int8, fp32-strict */
 	int64_t batch, threads, repeats; /* 0: as the table's help says */
 	bool nodes;                      /* with the time of each layer */
 };

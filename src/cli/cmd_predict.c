@@ -9,7 +9,7 @@ struct own {
 	int precision, aggregate;
 };
 
-static const char *const precisions[] = {"fp32", "bf16", "int8", NULL};
+static const char *const precisions[] = {"fp32", "bf16", "int8", "fp32-strict", NULL};
 
 /* In the order of enum hilum_aggregate. */
 static const char *const aggregates[] = {"auto", "mean", "max", "noisy-or", NULL};
@@ -52,7 +52,8 @@ static const struct hilum_option own_table[] = {
      .offset = offsetof(struct own, precision),
      .choices = precisions,
      .initial = "fp32",
-     .help = "arithmetic of the network; int8 needs a model that hilum quantize has seen"},
+     .help = "arithmetic of the network; int8 needs a model that hilum quantize has seen; fp32-strict: fp32 as it is, "
+             "also where there is AMX"},
     {0},
 };
 

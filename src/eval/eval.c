@@ -6,7 +6,7 @@
 #include "data/loader.h"
 #include "infer/predict.h"
 
-static const char *const precisions[] = {"fp32", "bf16", "int8", NULL};
+static const char *const precisions[] = {"fp32", "bf16", "int8", "fp32-strict", NULL};
 
 #define OPTION(member, name_, kind_, ...)                                                                              \
 	{                                                                                                              \
@@ -27,7 +27,7 @@ const struct hilum_option hilum_eval_option_table[] = {
     OPTION(threads, "threads", INT, .minimum = 0, .maximum = 1024, .initial = "0", .value = "N",
            .help = "threads; 0 means the cores that are available"),
     OPTION(precision, "precision", CHOICE, .choices = precisions, .initial = "fp32",
-           .help = "arithmetic of the network"),
+           .help = "arithmetic of the network; fp32-strict: fp32 as it is, also where there is AMX"),
     OPTION(batch, "batch", INT, .minimum = 1, .maximum = 4096, .initial = "1", .value = "N",
            .help = "images a pass; more may be faster, but only 1 gives the very bits of hilum predict"),
     OPTION(tta, "tta", FLAG, .help = "answer every picture as it is and mirrored, and take the mean"),

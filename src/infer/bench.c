@@ -26,7 +26,7 @@
 
 const char *const hl_bench_modes[] = {[HL_BENCH_TRAIN] = "train", [HL_BENCH_INFER] = "infer", NULL};
 const char *const hl_bench_precisions[] = {
-    [HL_BENCH_FP32] = "fp32", [HL_BENCH_BF16] = "bf16", [HL_BENCH_INT8] = "int8", NULL};
+    [HL_BENCH_FP32] = "fp32", [HL_BENCH_BF16] = "bf16", [HL_BENCH_INT8] = "int8", [HL_BENCH_FP32_STRICT] = "fp32-strict", NULL};
 
 #define OPTION(name_, kind_, ...)                                                                                      \
 	{                                                                                                              \
@@ -37,7 +37,7 @@ const char *const hl_bench_precisions[] = {
 const struct hilum_option hilum_bench_option_table[] = {
     OPTION(net, TEXT, .initial = "S", .value = "S|R|V|FILE", .help = "S, the seed's network on 3x256x256 values; R, resnet18 on 3x224x224; V, the seed's in 3-D on 1x64x64x64; a model; or a network as hilum train --arch takes it, with an input line if it is a file"),
     OPTION(mode, CHOICE, .choices = hl_bench_modes, .initial = "train", .help = "a training step (forward, loss, backward, Adam) or a forward pass"),
-    OPTION(precision, CHOICE, .choices = hl_bench_precisions, .initial = "fp32", .help = "arithmetic of the network; int8 only with infer, of a model that hilum quantize has seen or with scales found on noise"),
+    OPTION(precision, CHOICE, .choices = hl_bench_precisions, .initial = "fp32", .help = "arithmetic of the network; fp32-strict: without the parts that fp32 is split into where there is AMX; int8 only with infer, of a model that hilum quantize has seen or with scales found on noise"),
     OPTION(batch, INT, .minimum = 0, .maximum = BATCH_MAX, .initial = "0", .value = "N", .help = "images a pass; 0 means 1 for infer, and for train 32, in 3-D 8"),
     OPTION(threads, INT, .minimum = 0, .maximum = 1024, .initial = "0", .value = "N", .help = "threads; 0 means the cores that are available"),
     OPTION(repeats, INT, .minimum = 0, .maximum = REPEATS_MAX, .initial = "0", .value = "N", .help = "passes that are timed, after some that are not; 0 means as many as three seconds hold, at least 5"),
@@ -245,6 +245,7 @@ static enum hilum_status make_plan(struct bench *bench, const struct hl_plan_opt
 	if (bench->model && !planning->training)
 		return hl_model_plan(bench->model, planning, (int)precision, &bench->plan, error);
 	options.type = precision == HL_BENCH_INT8 ? HL_U8 : precision == HL_BENCH_BF16 ? HL_BF16 : HL_F32;
+	options.strict = precision == HL_BENCH_FP32_STRICT;
 	if (precision == HL_BENCH_INT8) {
 		quant = hl_alloc((size_t)bench->graph->nodes, sizeof(*quant));
 		status = quant ? fit_noise(bench, quant, error) : hl_fail_memory(error, sizeof(*quant), "int8 scales");

@@ -6,7 +6,7 @@
 #include "nn/plan.h"
 
 enum hl_bench_mode { HL_BENCH_TRAIN, HL_BENCH_INFER };
-enum hl_bench_precision { HL_BENCH_FP32, HL_BENCH_BF16, HL_BENCH_INT8, HL_BENCH_PRECISIONS };
+enum hl_bench_precision { HL_BENCH_FP32, HL_BENCH_BF16, HL_BENCH_INT8, HL_BENCH_FP32_STRICT, HL_BENCH_PRECISIONS };
 
 /* As the option table and the report call them; NULL-terminated. */
 extern const char *const hl_bench_modes[], *const hl_bench_precisions[];

@@ -77,6 +77,22 @@ static enum hilum_status examine(struct machine *machine, struct hilum_error *er
 	return status;
 }
 
+/* Which kernels convolutions run on. */
+static const char *kernels(const struct hl_cpu *cpu)
+{
+	if (cpu->amx && cpu->amx_emulated)
+		return "fp32 (in parts), bf16 and int8 on AMX tiles, emulated: for tests";
+	if (cpu->amx)
+		return "fp32 (in parts), bf16 and int8 on AMX tiles; fp32-strict with AVX-512";
+	if (cpu->bf16_pairs && cpu->avx512_vnni)
+		return "fp32, bf16 and int8 with AVX-512";
+	if (cpu->avx512)
+		return cpu->avx512_vnni ? "fp32 and int8 with AVX-512, bf16 by oneDNN"
+		                        : "fp32 with AVX-512, bf16 by oneDNN, int8 in plain C";
+	return cpu->avx2 ? "fp32 and bf16 by oneDNN, weight gradients with AVX2, int8 in plain C"
+	                 : "fp32 and bf16 by oneDNN, int8 in plain C";
+}
+
 static void print_text(const struct machine *machine, FILE *file)
 {
 	const struct hl_cpu *cpu = &machine->cpu;
@@ -84,6 +100,7 @@ static void print_text(const struct machine *machine, FILE *file)
 	fprintf(file, "processor   %s\n", cpu->name);
 	fprintf(file, "            AVX2 %s, AVX-512 %s, AVX-512 bf16 %s, AMX %s\n", cpu->avx2 ? "yes" : "no",
 	        cpu->avx512 ? "yes" : "no", cpu->avx512_bf16 ? "yes" : "no", cpu->amx ? "yes" : "no");
+	fprintf(file, "convolution %s\n", kernels(cpu));
 	fprintf(file, "cores       %d available to this process\n", machine->cores);
 	fprintf(file, "memory      %.1f GiB available\n", (double)machine->memory / (1 << 30));
 	fprintf(file, "sandbox     %s\n", sandbox_words[machine->sandbox]);
@@ -118,12 +135,12 @@ static enum hilum_status print_json(const struct machine *machine, FILE *file, s
 		                                       fp32 ? fp32 : json_null(), "bf16", bf16 ? bf16 : json_null(),
 		                                       "agrees", (int)test->agrees));
 	}
-	json_t *root =
-	    json_pack("{s:s, s:s, s:b, s:b, s:b, s:b, s:i, s:I, s:s, s:o, s:o, s:b, s:b}", "version", hilum_version(),
-	              "processor", cpu->name, "avx2", (int)cpu->avx2, "avx512", (int)cpu->avx512, "avx512_bf16",
-	              (int)cpu->avx512_bf16, "amx", (int)cpu->amx, "cores", machine->cores, "memory_bytes",
-	              (json_int_t)machine->memory, "sandbox", sandbox_names[machine->sandbox], "libraries", libraries,
-	              "backends", tests, "agrees", (int)machine->agrees, "research_use_only", 1);
+	json_t *root = json_pack("{s:s, s:s, s:b, s:b, s:b, s:b, s:s, s:i, s:I, s:s, s:o, s:o, s:b, s:b}", "version",
+	                         hilum_version(), "processor", cpu->name, "avx2", (int)cpu->avx2, "avx512",
+	                         (int)cpu->avx512, "avx512_bf16", (int)cpu->avx512_bf16, "amx", (int)cpu->amx,
+	                         "convolution", kernels(cpu), "cores", machine->cores, "memory_bytes",
+	                         (json_int_t)machine->memory, "sandbox", sandbox_names[machine->sandbox], "libraries",
+	                         libraries, "backends", tests, "agrees", (int)machine->agrees, "research_use_only", 1);
 	bool written = root && json_dumpf(root, file, 0) == 0 && fputc('\n', file) != EOF;
 	json_decref(root);
 	return written ? HILUM_OK : hl_fail(error, HILUM_ERROR_IO, "the description could not be written");

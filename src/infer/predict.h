@@ -20,7 +20,7 @@ struct hl_flaw;
 struct hl_predict_options {
 	int64_t batch;   /* 0: 1, which gives the bits of a session of one */
 	int32_t threads; /* 0: hl_cpu_count() */
-	int precision;   /* 0 fp32, 1 bf16, 2 int8 */
+	int precision;   /* 0 fp32, 1 bf16, 2 int8, 3 fp32-strict */
 	int64_t
 	    memory; /* bytes for images, which are read and run in as many goes; 0: a quarter of what is available */
 	const volatile int *stop;

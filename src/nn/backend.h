@@ -32,6 +32,7 @@ struct hl_compile {
 	struct hl_link link[HL_LINKS_MAX];
 	enum hl_type type; /* of inputs, output and their gradients; parameters are float32 */
 	struct hl_quant quant_in[HL_INPUTS_MAX], quant_out; /* with HL_U8; inputs as in struct hl_call */
+	bool strict;                  /* float32 is multiplied as it is, not split into bfloat16 for tiles (amx.h) */
 	bool training;                /* backward will be called; otherwise forward only, with training = false */
 	bool want_din[HL_INPUTS_MAX]; /* as hl_call's din */
 	bool want_dparam;

@@ -14,6 +14,7 @@ struct hl_plan_options {
 	 * the logits, settled (hl_quant_settle); borrowed until the plan is made. Weights are made bytes when they are
 	 * bound. */
 	const struct hl_quant *quant;
+	bool strict; /* float32 is multiplied as it is, on processors too that are faster with parts of it */
 	bool training;
 	int32_t freeze;  /* the first convolutions and dense layers, in the graph's order, that are kept as they are,
 	                    each with the batch norms between it and the next: no gradient, and batch norm uses its

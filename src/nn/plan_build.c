@@ -176,6 +176,7 @@ static enum hilum_status compile(struct hl_plan *plan, int32_t head, const struc
 	                             .shapes = &plan->shapes[head],
 	                             .links = links,
 	                             .type = first->type,
+	                             .strict = plan->options.strict,
 	                             .training = plan->options.training && !first->frozen,
 	                             .want_dparam = first->trains,
 	                             .threads = plan->options.threads};

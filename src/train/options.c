@@ -12,7 +12,7 @@
 static const char *const optimizers[] = {"sgd", "adam", "adamw", NULL};
 static const char *const schedules[] = {"constant", "step", "cosine", "onecycle", NULL};
 static const char *const losses[] = {"auto", "bce", "ce", "focal", NULL};
-static const char *const precisions[] = {"fp32", "bf16", NULL};
+static const char *const precisions[] = {"fp32", "bf16", "fp32-strict", NULL};
 static const char *const balances[] = {"none", "weights", "sampler", NULL};
 static const char *const channels[] = {"grey", "rgb", NULL};
 static const char *const fits[] = {"crop", "pad", NULL};
@@ -68,7 +68,7 @@ const struct hilum_option hilum_train_option_table[] = {
     TEXT("augment", augment, "light", "LEVEL|LIST", "none, light, medium, strong, or a list: flip,rotate=15,noise=0.02,mixup=0.2"),
     INT("seed", seed, 0, 9007199254740992.0, "1", "same seed, same weights, bit for bit, at any number of threads"),
     INT("threads", threads, 0, 1024, "0", "threads; 0: as many as there are cores"),
-    CHOICE("precision", precision, precisions, "fp32", "numbers inside the network; weights and sums are always fp32"),
+    CHOICE("precision", precision, precisions, "fp32", "numbers inside the network; weights and sums are always fp32. fp32-strict: fp32 as it is, where a processor with AMX would multiply it in parts, about as exactly and faster"),
     TEXT("init", init, NULL, "MODEL", "model to start from: without --arch its network, with a new head for other classes, its size, channels, fit, windows and dims, unless they are given; with --arch, its layers that have the same name and shape are copied. Brightness is normalised by the new training part, but with --freeze as the model was, for frozen layers expect that"),
     INT("freeze", freeze, 0, 100000, "0", "first layers with weights that are kept as they are"),
     CHOICE("optimizer", optimizer, optimizers, "adamw", "sgd has Nesterov momentum; adam takes weight decay as an L2 term, adamw apart"),

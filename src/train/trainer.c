@@ -82,7 +82,8 @@ static enum hilum_status make_plan(struct hl_trainer *trainer, struct hilum_erro
 {
 	const struct hl_graph *graph = trainer->model->graph;
 	const struct hl_plan_options how = {.batch = trainer->options->batch,
-	                                    .type = trainer->options->precision ? HL_BF16 : HL_F32,
+	                                    .type = trainer->options->precision == 1 ? HL_BF16 : HL_F32,
+	                                    .strict = trainer->options->precision == 2,
 	                                    .training = true,
 	                                    .freeze = (int32_t)trainer->options->freeze,
 	                                    .threads = (int32_t)trainer->options->threads};

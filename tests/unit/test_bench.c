@@ -208,7 +208,7 @@ static void test_refusals(void **state)
 	} cases[] = {
 	    {{.mode = 2}, HILUM_ERROR_ARGUMENT, "mode"},
 	    {{.mode = -1}, HILUM_ERROR_ARGUMENT, "mode"},
-	    {{.precision = 3}, HILUM_ERROR_ARGUMENT, "precision"},
+	    {{.precision = 4}, HILUM_ERROR_ARGUMENT, "precision"},
 	    {{.precision = HL_BENCH_INT8}, HILUM_ERROR_UNSUPPORTED, "int8"},
 	    {{.batch = -1}, HILUM_ERROR_ARGUMENT, "batch"},
 	    {{.batch = 4097}, HILUM_ERROR_ARGUMENT, "batch"},

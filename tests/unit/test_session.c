@@ -145,7 +145,7 @@ static void opening(void **state)
 	assert_ptr_equal(untouched, model);
 	struct hilum_session *session;
 	const struct hilum_session_options wrong[] = {
-	    {.batch = -1}, {.threads = -1}, {.precision = 3}, {.batch = 1 << 20}};
+	    {.batch = -1}, {.threads = -1}, {.precision = 4}, {.batch = 1 << 20}};
 	for (size_t i = 0; i < sizeof(wrong) / sizeof(*wrong); i++)
 		assert_int_equal(hilum_session_open(model, &wrong[i], &session, NULL), HILUM_ERROR_ARGUMENT);
 	assert_int_equal(hilum_session_open(model, NULL, &session, NULL), HILUM_OK);

@@ -45,6 +45,8 @@ void hl_amx_copy(const struct hl_pass *pass, const char *in, int64_t values, cha
 
 /* ---- a pass ---- */
 
+/* Parts that float32 is split into: 2, or 3 where HILUM_FP32_PRODUCTS=6 in the environment asks for six products. */
+int hl_amx_parts(void);
 /* Whether tiles sum a pass, and then what of its plan is particular to that; the rows of a task; and, with those
  * chosen, the panel and where a tap finds its places in it. */
 bool hl_amx_plan(struct hl_pass *pass);

@@ -94,7 +94,8 @@ static void fill_joint(const struct hl_pass_walk *walk, const struct hl_pass_box
 	const struct hl_pass *pass = walk->pass;
 	const struct hl_pass_axis *a = pass->axis;
 	struct hl_pass_place place = box->from;
-	char values[HL_AMX_JOINT_VALUES * sizeof(float)], *out = walk->panel;
+	_Alignas(64) char values[HL_AMX_JOINT_VALUES * sizeof(float)];
+	char *out = walk->panel;
 
 	place.at[0] += d;
 	hl_pass_copy_rows(walk, &place, box->size.h);

@@ -9,7 +9,7 @@
 #define PANEL_MOST (INT64_C(16) << 20)   /* of one row; more are refused */
 #define BOX_BYTES (INT64_C(256) << 10)   /* of places before pooling, to stay there too */
 #define TASKS 4                          /* for each thread */
-#define USE_LEAST 0.3                    /* of a float32 product's places and channels that are not padding */
+#define USE_LEAST 0.3                    /* of three products, so much must be of places and channels, not padding */
 #define PLACES_LEAST 4                   /* of bytes; fewer are as fast without tiles */
 #define OVERLAP_ROWS 4                   /* pooled rows of a box, at least, where windows overlap */
 #define SUMS (HL_AMX_PLACES * HL_AMX_BLOCKS * HL_TILE_LANES)
@@ -30,13 +30,10 @@ static int64_t chunk_values(const struct hl_pass *pass)
 	return pass->type == HL_U8 ? 64 : 32;
 }
 
-/* Three products where float32 may be split; HILUM_FP32_PRODUCTS=6 in the environment asks for six. */
-static int parts_of(const struct hl_pass *pass)
+int hl_amx_parts(void)
 {
 	const char *products = getenv("HILUM_FP32_PRODUCTS");
 
-	if (pass->type != HL_F32)
-		return 1;
 	return products && strcmp(products, "6") == 0 ? 3 : 2;
 }
 
@@ -101,18 +98,16 @@ bool hl_amx_plan(struct hl_pass *pass)
 	    (pass->type == HL_U8 && hl_pass_places(pass) < PLACES_LEAST))
 		return false;
 	v->emulated = cpu.amx_emulated;
-	v->parts = parts_of(pass);
+	v->parts = pass->type != HL_F32 ? 1 : pass->fine ? 3 : hl_amx_parts();
 	pass->joint = joins(pass);
 	pass->run = pass->inputs * (pass->joint ? pass->taps : 1);
 	v->chunks = hl_divide_up(pass->run, chunk_values(pass));
 	v->place = v->parts * v->chunks * HL_AMX_ROW;
 	choose_phases(pass);
-	v->used = pass->type != HL_F32 || use_of(pass) >= USE_LEAST;
+	v->used = pass->type != HL_F32 || use_of(pass) >= (v->parts == 3 ? 2 : 1) * USE_LEAST;
 	v->width = pass->axis[2].count;
 	if (!pass->pools && !pass->joint && row_bytes(pass, v->width) > PANEL_BYTES) {
-		int64_t each = row_bytes(pass, 0) / (v->reach[2] > 0 ? v->reach[2] : 1), most;
-		each = v->reach[2] > 0 ? each : row_bytes(pass, 1);
-		most = PANEL_BYTES / each - v->reach[2];
+		int64_t most = PANEL_BYTES / row_bytes(pass, 1 - v->reach[2]) - v->reach[2];
 		most = most < 4 * HL_AMX_PLACES ? 4 * HL_AMX_PLACES : most;
 		v->width = most < v->width ? most : v->width;
 	}

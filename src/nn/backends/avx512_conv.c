@@ -73,8 +73,10 @@ static struct hl_pass forward_pass(const struct hl_compile *request, const struc
 {
 	const struct hl_infer *shapes = request->shapes;
 	struct hl_pass pass = {.type = request->type,
+	                       .strict = request->strict,
 	                       .threads = request->threads > 0 ? request->threads : 1,
 	                       .repacked = request->training,
+	                       .fine = request->training,
 	                       .images = shapes->in[0].n,
 	                       .inputs = shapes->in[0].c,
 	                       .outputs = shapes->out.c,
@@ -142,6 +144,7 @@ static struct hl_pass gradient_pass(const struct hl_compile *request, const stru
 {
 	const struct hl_infer *shapes = request->shapes;
 	struct hl_pass pass = {.type = request->type,
+	                       .strict = request->strict,
 	                       .threads = request->threads > 0 ? request->threads : 1,
 	                       .repacked = request->training,
 	                       .images = shapes->in[0].n,
@@ -259,6 +262,7 @@ static enum hilum_status plan_weight(struct conv *conv, const struct hl_compile 
 	conv->weight = (struct hl_wgrad){.in = request->shapes->in[0],
 	                                 .out = request->shapes->out,
 	                                 .type = request->type,
+	                                 .strict = request->strict,
 	                                 .threads = request->threads > 0 ? request->threads : 1,
 	                                 .window = window_of(request)};
 	if (!hl_wgrad_plan(&conv->weight))

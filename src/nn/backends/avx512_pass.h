@@ -51,6 +51,7 @@ struct hl_pass {
 	struct hl_window window;
 	struct hl_shape pooled;
 	bool repacked;              /* weights change with every run */
+	bool fine;                  /* float32 is split into three parts rather than two */
 	bool strict;                /* float32 is multiplied as it is, rather than split for tiles */
 	const struct hl_int8 *int8; /* of bytes: weights and how a sum becomes an output; made before hl_pass_pack */
 

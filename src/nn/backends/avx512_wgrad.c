@@ -14,6 +14,8 @@
  * Places are added one by one in the order in which they lie: chunks, groups and parts change nothing in the result,
  * and so may depend on the number of threads. Shards do not. */
 #include "nn/backends/avx512_wgrad.h"
+#include "base/cpu.h"
+#include "nn/backends/amx_tiles.h"
 #include "nn/backends/wgrad_kernels.h"
 #include <omp.h>
 #include <string.h>
@@ -53,9 +55,9 @@ static int64_t part_begin(const struct hl_wgrad *g, int64_t part)
 	return g->avx512.run * part / g->avx512.parts;
 }
 
-static int64_t tiles_of(int64_t length, int64_t outputs)
+static int64_t tiles_of(const struct hl_wgrad *g, int64_t length, int64_t outputs)
 {
-	return hl_wgrad_pieces(length, hl_wgrad_tile_max[outputs / LANES]);
+	return hl_wgrad_pieces(length, g->avx512.tiles ? HL_WGRAD_TILED : hl_wgrad_tile_max[outputs / LANES]);
 }
 
 /* ---- memory ---- */
@@ -85,19 +87,25 @@ static size_t lay_workspace(const struct hl_wgrad *g, char *base, struct hl_wgra
 {
 	const struct hl_wgrad_avx512 *v = &g->avx512;
 	size_t at = 0, taps = (size_t)hl_wgrad_row_taps_of(g), chunk = (size_t)v->chunk;
-	size_t part = (size_t)hl_wgrad_pieces(v->run, v->parts);
+	size_t taps_all = (size_t)hl_wgrad_taps_of(g), part = (size_t)hl_wgrad_pieces(v->run, v->parts);
+	size_t tiles = (size_t)tiles_of(g, (int64_t)part, HL_WGRAD_BLOCK);
 
-	w->in = (float *)(void *)cut(base, &at, v->pack_in ? (size_t)(v->rows * v->row) * sizeof(float) : 0);
-	w->dout = (float *)(void *)cut(base, &at,
-	                               v->pack_out ? chunk * (size_t)g->out.w * HL_WGRAD_BLOCK * sizeof(float) : 0);
+	w->in = (float *)(void *)cut(base, &at,
+	                             v->pack_in ? (size_t)(v->rows * v->row + HL_WGRAD_TILED) * sizeof(float) : 0);
+	w->dout =
+	    (float *)(void *)cut(base, &at, v->pack_out ? chunk * (size_t)hl_wgrad_left_of(g) * sizeof(float) : 0);
+	w->plain = (float *)(void *)cut(
+	    base, &at, v->tiles ? (size_t)(v->split * g->out.w * HL_WGRAD_BLOCK + LANES) * sizeof(float) : 0);
+	w->tiles = (float *)(void *)cut(
+	    base, &at, v->tiles ? tiles * taps_all * HL_WGRAD_BLOCK * HL_WGRAD_TILED * sizeof(float) : 0);
+	w->registers = (struct hl_amx_registers *)(void *)cut(base, &at, v->emulated ? sizeof *w->registers : 0);
 	w->sums = (float *)(void *)cut(
 	    base, &at, v->shards > 1 ? 0 : part * (size_t)hl_wgrad_taps_of(g) * HL_WGRAD_BLOCK * sizeof(float));
 	w->line = (struct hl_wgrad_line *)(void *)cut(base, &at, taps * chunk * sizeof *w->line);
 	w->before = (int64_t *)(void *)cut(base, &at, taps * (chunk + 1) * sizeof *w->before);
 	w->packed = (bool *)(void *)cut(base, &at, (size_t)v->rows * sizeof *w->packed);
 	w->range = (struct hl_wgrad_range *)(void *)cut(base, &at, (size_t)g->window.size.w * sizeof *w->range);
-	w->tile = (struct hl_wgrad_tile_place *)(void *)cut(
-	    base, &at, (size_t)tiles_of((int64_t)part, HL_WGRAD_BLOCK) * sizeof *w->tile);
+	w->tile = (struct hl_wgrad_tile_place *)(void *)cut(base, &at, tiles * sizeof *w->tile);
 	w->ahead = (const char **)(void *)cut(base, &at, chunk * (size_t)hl_wgrad_ahead_of_line(g) * sizeof *w->ahead);
 	return at;
 }
@@ -122,8 +130,12 @@ static void plan_values(struct hl_wgrad *g)
 	struct hl_wgrad_avx512 *v = &g->avx512;
 	const struct hl_window *window = &g->window;
 	bool rows;
+	int64_t last;
 
-	v->pairs = g->type == HL_BF16 && g->kernel == HL_WGRAD_AVX512_BF16;
+	v->tiles = g->kernel == HL_WGRAD_AMX;
+	v->emulated = v->tiles && hl_cpu_describe().amx_emulated;
+	v->split = v->tiles && g->type == HL_F32 ? 2 : 1;
+	v->pairs = v->tiles || (g->type == HL_BF16 && g->kernel == HL_WGRAD_AVX512_BF16);
 	rows = v->pairs && g->in.n % 2 == 1;
 	v->next_image = v->pairs && !rows;
 	v->next_row = rows ? window->stride.h : 0;
@@ -131,17 +143,22 @@ static void plan_values(struct hl_wgrad *g)
 	v->lines = rows ? hl_wgrad_pieces(g->out.h, 2) : g->out.h;
 	v->step = window->stride.h * (rows ? 2 : 1);
 	v->joint = g->in.c < JOINT_BELOW && window->dilation.w == 1 && window->size.w > 1;
-	v->square = v->joint && g->in.c == 1 && window->size.w == 3 && window->size.h == 3 && window->dilation.h <= 2 &&
-	            g->out.c <= 2 * LANES;
+	v->square = v->joint && !v->tiles && g->in.c == 1 && window->size.w == 3 && window->size.h == 3 &&
+	            window->dilation.h <= 2 && g->out.c <= 2 * LANES;
 	v->joined = !v->joint ? 1 : window->size.w * (v->square ? window->size.h : 1);
 	v->run = v->joined * g->in.c;
-	v->pack_in = v->joint || g->type == HL_BF16;
+	v->pack_in = v->joint || v->tiles || g->type == HL_BF16;
 	/* Packed, a gradient is read again from neighbouring addresses; that must be often to pay. */
-	v->pack_out = g->type == HL_BF16 || v->run * hl_wgrad_taps_of(g) > 2 * HL_WGRAD_BLOCK;
-	v->across = hl_wgrad_taps_of(g) <= 2;
+	v->pack_out = v->tiles || g->type == HL_BF16 || v->run * hl_wgrad_taps_of(g) > 2 * HL_WGRAD_BLOCK;
+	v->across = v->tiles || hl_wgrad_taps_of(g) <= 2;
 	/* A filter of one column passes over columns of the input. */
-	v->skip = v->pack_in && window->size.w == 1 && window->pad.w == 0 ? window->stride.w : 1;
-	v->columns = v->joint ? g->in.w + 2 * window->pad.w : hl_wgrad_pieces(g->in.w, v->skip);
+	v->skip = v->pack_in && !v->tiles && window->size.w == 1 && window->pad.w == 0 ? window->stride.w : 1;
+	v->columns = v->joint || v->tiles ? g->in.w + 2 * window->pad.w : hl_wgrad_pieces(g->in.w, v->skip);
+	/* The last 16 places of a tile are read whole; what lies there meets zeros, and so must be numbers. */
+	last = (hl_wgrad_pieces(g->out.w, LANES) * LANES - 1) * window->stride.w +
+	       (window->size.w - 1) * window->dilation.w + 1;
+	if (v->tiles && v->columns < last)
+		v->columns = last;
 }
 
 /* Lines a chunk, and what follows from that. */
@@ -151,14 +168,15 @@ static void plan_chunk(struct hl_wgrad *g)
 	const struct hl_window *window = &g->window;
 	int64_t channels = v->joint ? g->in.c : hl_wgrad_pieces(v->run, v->parts),
 	        limit = hl_wgrad_pieces(lines_of(g), v->shards);
-	int64_t line_bytes = g->out.w * HL_WGRAD_BLOCK * (int64_t)sizeof(float), row_bytes, overlap, length, slices;
+	int64_t line_bytes = hl_wgrad_left_of(g) * (int64_t)sizeof(float), row_bytes, overlap, length, slices;
 	bool shared;
 
 	/* Places a power of two apart would share few sets of the cache. */
 	v->place = channels < 2 * LANES ? channels : (hl_wgrad_pieces(channels, LANES) | 1) * LANES;
 	if (!v->pack_in)
 		v->place = g->in.c;
-	v->row = v->columns * v->place + LANES;
+	v->part = v->columns * v->place + LANES;
+	v->row = v->part * v->split;
 	row_bytes = v->row * (int64_t)sizeof(float) * window->size.d;
 	overlap = hl_wgrad_most(0, (window->size.h - 1) * window->dilation.h + 1 - v->step);
 	v->chunk = hl_wgrad_most((CHUNK_BYTES - overlap * row_bytes) / (line_bytes + v->step * row_bytes),
@@ -186,11 +204,11 @@ bool hl_wgrad_avx512_plan(struct hl_wgrad *g)
 	v->shards = hl_wgrad_most(
 	    1, hl_wgrad_least(hl_wgrad_least(hl_wgrad_pieces(SHARDS, v->blocks), places / SHARD_PLACES), lines_of(g)));
 	v->parts = 1;
-	while (v->run / v->parts >= 2 * LANES &&
+	while (v->run / v->parts >= (v->tiles ? 2 * HL_WGRAD_TILED : 2 * LANES) &&
 	       (v->shards * v->blocks * v->parts < (g->threads > 1 ? TASKS * g->threads : 1) ||
 	        hl_wgrad_pieces(v->run, v->parts) * hl_wgrad_taps_of(g) * HL_WGRAD_BLOCK * (int64_t)sizeof(float) >
 	            SUMS_BYTES))
-		v->parts++;
+		v->parts += v->tiles ? v->parts : 1;
 	plan_chunk(g);
 	v->group_places = hl_wgrad_pieces(g->out.w, hl_wgrad_pieces(g->out.w, group));
 	v->group_lines = hl_wgrad_most(1, group / g->out.w);
@@ -221,12 +239,13 @@ static void set_tiles(struct hl_wgrad_task *t)
 {
 	int64_t length = t->to - t->from;
 
-	t->tiles = tiles_of(length, t->outputs);
+	t->tiles = tiles_of(t->g, length, t->outputs);
 	for (int64_t k = 0; k < t->tiles; k++) {
 		int64_t from = length * k / t->tiles, to = length * (k + 1) / t->tiles;
 		int vectors = (int)(t->outputs / LANES);
-		hl_wgrad_tile *run = t->g->avx512.square ? hl_wgrad_square_for(t->g->avx512.pairs, vectors)
-		                                         : hl_wgrad_tile_for(t->g->avx512.pairs, vectors, to - from);
+		hl_wgrad_tile *run = t->g->avx512.tiles    ? NULL
+		                     : t->g->avx512.square ? hl_wgrad_square_for(t->g->avx512.pairs, vectors)
+		                                           : hl_wgrad_tile_for(t->g->avx512.pairs, vectors, to - from);
 		t->w.tile[k] = (struct hl_wgrad_tile_place){from, to, run};
 	}
 }
@@ -271,6 +290,10 @@ static void multiply(struct hl_wgrad_task *t, int64_t lines)
 	int64_t groups = hl_wgrad_pieces(lines, v->group_lines) * groups_across;
 	int64_t outer = v->across ? groups : t->tiles, inner = v->across ? t->tiles : groups;
 
+	if (v->tiles) {
+		hl_amx_multiply(t, lines);
+		return;
+	}
 	t->pace = hl_wgrad_pieces(t->ahead, t->tiles * groups * hl_wgrad_taps_of(t->g));
 	for (int64_t a = 0; a < outer; a++)
 		for (int64_t b = 0; b < inner; b++) {
@@ -312,7 +335,7 @@ static void write_outputs(const struct hl_wgrad_task *t, const float *sums, int6
 	const struct hl_wgrad *g = t->g;
 	bool joint = g->avx512.joint;
 	int64_t taps = g->window.size.d * g->window.size.h * g->window.size.w, sets = hl_wgrad_taps_of(g);
-	int64_t length = t->to - t->from, tiles = tiles_of(length, t->outputs), stride = g->in.c * taps;
+	int64_t length = t->to - t->from, tiles = tiles_of(g, length, t->outputs), stride = g->in.c * taps;
 	int64_t channels = joint ? g->in.c : length, distance = outputs_of(g) * g->avx512.run * sets;
 	int64_t present = hl_wgrad_least(LANES, t->present - o);
 	const float *row[LANES], *first = NULL;
@@ -349,7 +372,10 @@ static void run_task(const struct hl_wgrad *g, const struct memory *m, const voi
 	set_ranges(&t);
 	set_tiles(&t);
 	t.sums = g->avx512.shards > 1 ? sums_of(&t, m) : t.w.sums;
-	memset(t.sums, 0, (size_t)((t.to - t.from) * hl_wgrad_taps_of(g) * t.outputs) * sizeof *t.sums);
+	if (g->avx512.tiles)
+		hl_amx_begin(&t);
+	else
+		memset(t.sums, 0, (size_t)((t.to - t.from) * hl_wgrad_taps_of(g) * t.outputs) * sizeof *t.sums);
 	if (bias && t.part == 0) {
 		t.bias = m->bias + t.shard * outputs_of(g) + t.block * HL_WGRAD_BLOCK;
 		memset(t.bias, 0, (size_t)t.outputs * sizeof *t.bias);
@@ -363,6 +389,8 @@ static void run_task(const struct hl_wgrad *g, const struct memory *m, const voi
 			hl_wgrad_foresee(&t, next, hl_wgrad_least(next + g->avx512.chunk, end));
 		multiply(&t, next - begin);
 	}
+	if (g->avx512.tiles)
+		hl_amx_end(&t);
 	if (g->avx512.shards == 1)
 		for (int64_t o = 0; o < t.present; o += LANES)
 			write_outputs(&t, t.sums, o, dweight);

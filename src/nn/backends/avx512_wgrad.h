@@ -7,6 +7,7 @@
 #define HL_WGRAD_LANES 16
 #define HL_WGRAD_VECTORS 4                                 /* of outputs at most */
 #define HL_WGRAD_BLOCK (HL_WGRAD_LANES * HL_WGRAD_VECTORS) /* outputs */
+#define HL_WGRAD_TILED (2 * HL_WGRAD_LANES)                /* inputs of a tile of AMX */
 
 /* A row of places: where its input and its gradient begin. Both consist of 32-bit values, each a float or a pair of
  * bfloat16 that belong to two places. */
@@ -47,6 +48,10 @@ void hl_wgrad_pack_pairs(const uint16_t *first, const uint16_t *second, int64_t 
 void hl_wgrad_pack_widened(const uint16_t *in, int64_t stride, int64_t count, int64_t places, float *out,
                            int64_t place);
 void hl_wgrad_pack_floats(const float *in, int64_t stride, int64_t count, int64_t places, float *out, int64_t place);
+
+/* Of float32: what rounding to bfloat16 leaves is a second value, so many further on. Writes as hl_wgrad_pack_pairs. */
+void hl_amx_pack_split(const float *first, const float *second, int64_t stride, int64_t count, int64_t places,
+                       float *out, int64_t place, int64_t part);
 
 /* Adds up to LANES rows of LANES outputs over the shards, which lie distance apart, in order, and writes them as
  * columns: out[o * stride + row]. */
@@ -110,6 +115,10 @@ struct hl_wgrad_workspace {
 	struct hl_wgrad_range *range; /* for each tap of a row */
 	struct hl_wgrad_tile_place *tile;
 	const char **ahead; /* what the next chunk reads, a cache line each */
+	/* of tiles */
+	float *plain; /* a line of the gradient before places become columns */
+	float *tiles; /* tile, tap, block of outputs, two of inputs, output, input */
+	struct hl_amx_registers *registers;
 };
 
 struct hl_wgrad_task {
@@ -130,6 +139,14 @@ void hl_wgrad_gather(struct hl_wgrad_task *task, int64_t begin, int64_t end);
 /* Lists what gathering lines begin to end will read: their gradient, and of the input what the lines before them did
  * not need. */
 void hl_wgrad_foresee(struct hl_wgrad_task *task, int64_t begin, int64_t end);
+/* On tiles (amx_wgrad.c): a task begins, adds a chunk's lines, and ends with task->sums. */
+void hl_amx_begin(const struct hl_wgrad_task *task);
+void hl_amx_multiply(const struct hl_wgrad_task *task, int64_t lines);
+void hl_amx_end(const struct hl_wgrad_task *task);
+/* A packed line of the gradient, place by output, to groups of 16 places, each output by place, filled with zeros. */
+void hl_amx_turn(const struct hl_wgrad_task *task, const float *plain, float *out);
+/* Values of such a line at most, all its parts. */
+int64_t hl_wgrad_left_of(const struct hl_wgrad *g);
 /* The mask of a block's last vector of gradients, and the floats from place to place. */
 uint16_t hl_wgrad_last_mask(const struct hl_wgrad_task *task);
 int64_t hl_wgrad_output_width(const struct hl_wgrad_task *task);

@@ -24,6 +24,13 @@ int64_t hl_wgrad_ahead_of_line(const struct hl_wgrad *g)
 	return 2 * (g->out.w * (hl_wgrad_pieces(block, CACHE_LINE) + 1) + rows);
 }
 
+int64_t hl_wgrad_left_of(const struct hl_wgrad *g)
+{
+	if (g->avx512.tiles)
+		return g->avx512.split * hl_wgrad_pieces(g->out.w, HL_WGRAD_LANES) * HL_WGRAD_LANES * HL_WGRAD_BLOCK;
+	return g->out.w * HL_WGRAD_BLOCK;
+}
+
 /* A line: where its places begin, as numbers of elements; -1 for the second where there is none. */
 struct places {
 	int64_t unit, d, h;    /* of the output; h of the first row */
@@ -68,12 +75,17 @@ static bool rows_under(const struct hl_wgrad *g, const struct places *p, int64_t
 	return *first >= 0 || *second >= 0;
 }
 
+/* part: values to a number's second part. */
 static void pack(const struct hl_wgrad *g, const char *data, int64_t first, int64_t second, int64_t stride,
-                 int64_t count, int64_t places, float *out, int64_t place)
+                 int64_t count, int64_t places, float *out, int64_t place, int64_t part)
 {
 	const uint16_t *half = (const uint16_t *)(const void *)data;
+	const float *whole = (const float *)(const void *)data;
 
-	if (g->avx512.pairs && (first >= 0 || second >= 0))
+	if (g->avx512.split > 1 && (first >= 0 || second >= 0))
+		hl_amx_pack_split(first < 0 ? NULL : whole + first, second < 0 ? NULL : whole + second, stride, count,
+		                  places, out, place, part);
+	else if (g->avx512.pairs && (first >= 0 || second >= 0))
 		hl_wgrad_pack_pairs(first < 0 ? NULL : half + first, second < 0 ? NULL : half + second, stride, count,
 		                    places, out, place);
 	else if (first < 0)
@@ -81,32 +93,69 @@ static void pack(const struct hl_wgrad *g, const char *data, int64_t first, int6
 	else if (g->type == HL_BF16)
 		hl_wgrad_pack_widened(half + first, stride, count, places, out, place);
 	else
-		hl_wgrad_pack_floats((const float *)(const void *)data + first, stride, count, places, out, place);
+		hl_wgrad_pack_floats(whole + first, stride, count, places, out, place);
 }
 
 static void pack_input(const struct hl_wgrad_task *t, int64_t first, int64_t second, float *to)
 {
 	const struct hl_wgrad *g = t->g;
 	const struct hl_wgrad_avx512 *v = &g->avx512;
-	int64_t lead = v->joint ? g->window.pad.w * g->in.c : 0, channel = v->joint ? 0 : t->from;
-	int64_t channels = v->joint ? g->in.c : t->to - t->from, columns = v->joint ? g->in.w : v->columns;
+	bool padded = v->joint || v->tiles;
+	int64_t lead = padded ? g->window.pad.w * v->place : 0, channel = v->joint ? 0 : t->from;
+	int64_t channels = v->joint ? g->in.c : t->to - t->from, columns = padded ? g->in.w : v->columns;
+	int64_t behind = v->columns * v->place - lead - columns * v->place;
 
-	memset(to, 0, (size_t)lead * sizeof *to);
+	for (int part = 0; part < v->split; part++)
+		memset(to + part * v->part, 0, (size_t)lead * sizeof *to);
 	pack(g, t->in, first < 0 ? -1 : first + channel, second < 0 ? -1 : second + channel, v->skip * g->in.c,
-	     channels, columns, to + lead, v->place);
-	memset(to + lead + columns * v->place, 0, (size_t)lead * sizeof *to);
+	     channels, columns, to + lead, v->place, v->part);
+	for (int part = 0; part < v->split && padded; part++)
+		memset(to + part * v->part + lead + columns * v->place, 0, (size_t)behind * sizeof *to);
+}
+
+uint16_t hl_wgrad_last_mask(const struct hl_wgrad_task *t)
+{
+	int64_t rest = t->g->avx512.pack_out ? 0 : t->present % HL_WGRAD_LANES;
+
+	return (uint16_t)(rest ? (1U << rest) - 1 : UINT16_MAX);
+}
+
+int64_t hl_wgrad_output_width(const struct hl_wgrad_task *t)
+{
+	return t->g->avx512.pack_out ? t->outputs : t->g->out.c;
+}
+
+/* A line at a time, so that where chunks begin changes no bit. */
+static void add_bias(const struct hl_wgrad_task *t, const float *dy)
+{
+	float sum[HL_WGRAD_BLOCK] = {0};
+
+	hl_wgrad_add_bias(dy, hl_wgrad_output_width(t), t->g->out.w, t->outputs, hl_wgrad_last_mask(t),
+	                  t->g->avx512.pairs, sum);
+	for (int64_t o = 0; o < t->outputs; o++)
+		t->bias[o] += (double)sum[o];
 }
 
 static const float *output_line(const struct hl_wgrad_task *t, const struct places *p, int64_t n)
 {
 	const struct hl_wgrad *g = t->g;
-	int64_t o = t->block * HL_WGRAD_BLOCK;
-	float *to = t->w.dout + n * g->out.w * t->outputs;
+	int64_t o = t->block * HL_WGRAD_BLOCK, line = g->out.w * t->outputs,
+	        second = p->second < 0 ? -1 : p->second + o;
+	float *to = t->w.dout + n * line, *plain = t->w.plain;
 
 	if (!g->avx512.pack_out)
 		return (const float *)(const void *)t->dout + p->first + o;
-	pack(g, t->dout, p->first + o, p->second < 0 ? -1 : p->second + o, g->out.c, t->present, g->out.w, to,
-	     t->outputs);
+	if (!g->avx512.tiles) {
+		pack(g, t->dout, p->first + o, second, g->out.c, t->present, g->out.w, to, t->outputs, 0);
+		return to;
+	}
+	pack(g, t->dout, p->first + o, second, g->out.c, t->present, g->out.w, plain, t->outputs, line);
+	to = t->w.dout + n * hl_wgrad_left_of(g);
+	for (int part = 0; part < g->avx512.split; part++, plain += line) {
+		hl_amx_turn(t, plain, to + part * hl_wgrad_left_of(g) / g->avx512.split);
+		if (t->bias)
+			add_bias(t, plain);
+	}
 	return to;
 }
 
@@ -181,29 +230,6 @@ static void list_square(const struct hl_wgrad_task *t, const struct places *p, c
 	}
 }
 
-uint16_t hl_wgrad_last_mask(const struct hl_wgrad_task *t)
-{
-	int64_t rest = t->g->avx512.pack_out ? 0 : t->present % HL_WGRAD_LANES;
-
-	return (uint16_t)(rest ? (1U << rest) - 1 : UINT16_MAX);
-}
-
-int64_t hl_wgrad_output_width(const struct hl_wgrad_task *t)
-{
-	return t->g->avx512.pack_out ? t->outputs : t->g->out.c;
-}
-
-/* A line at a time, so that where chunks begin changes no bit. */
-static void add_bias(const struct hl_wgrad_task *t, const float *dy)
-{
-	float sum[HL_WGRAD_BLOCK] = {0};
-
-	hl_wgrad_add_bias(dy, hl_wgrad_output_width(t), t->g->out.w, t->outputs, hl_wgrad_last_mask(t),
-	                  t->g->avx512.pairs, sum);
-	for (int64_t o = 0; o < t->outputs; o++)
-		t->bias[o] += (double)sum[o];
-}
-
 void hl_wgrad_gather(struct hl_wgrad_task *t, int64_t begin, int64_t end)
 {
 	const struct hl_wgrad *g = t->g;
@@ -223,7 +249,7 @@ void hl_wgrad_gather(struct hl_wgrad_task *t, int64_t begin, int64_t end)
 			first = number;
 		}
 		(v->square ? list_square : list_line)(t, &p, &slots, number - begin, number - first, dy);
-		if (t->bias)
+		if (t->bias && !v->tiles)
 			add_bias(t, dy);
 	}
 }

@@ -14,7 +14,6 @@
  *
  * 1x1 is as fast channels-last, and stays so. The weight gradient there is our own (weight_gradient.h) unless there are
  * groups. */
-#include "base/cpu.h"
 #include "base/memory.h"
 #include "nn/backends/onednn.h"
 #include "nn/backends/weight_gradient.h"
@@ -387,15 +386,14 @@ static void plan_own_gradient(struct conv *conv, const struct hl_compile *reques
 	    .in = conv->in,
 	    .out = conv->out,
 	    .type = conv->type,
+	    .strict = request->strict,
 	    .threads = conv->threads,
 	    .window = {.size = hl_axes_get(&options->size, spatial, 3, 1),
 	               .stride = hl_axes_get(&options->stride, spatial, 1, 1),
 	               .pad = hl_axes_get(&options->pad, spatial, 0, 0),
 	               .dilation = hl_axes_get(&options->dilation, spatial, 1, 1)},
 	};
-	/* With tiles, oneDNN is faster where there are channels to fill them. */
-	conv->own = !conv->groups && !(hl_cpu_describe().amx && conv->type == HL_BF16 && conv->in.c >= 16) &&
-	            hl_wgrad_plan(&conv->gradient);
+	conv->own = !conv->groups && hl_wgrad_plan(&conv->gradient);
 }
 
 static void destroy_shard(struct shard *shard)

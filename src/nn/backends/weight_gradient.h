@@ -13,8 +13,9 @@
 enum hl_wgrad_kernel {
 	HL_WGRAD_BEST, /* of those that this processor has and that the sizes suit; tests name one */
 	HL_WGRAD_AVX2,
-	HL_WGRAD_AVX512,     /* bfloat16 is widened */
-	HL_WGRAD_AVX512_BF16 /* products of pairs of bfloat16; of float32 as HL_WGRAD_AVX512 */
+	HL_WGRAD_AVX512,      /* bfloat16 is widened */
+	HL_WGRAD_AVX512_BF16, /* products of pairs of bfloat16; of float32 as HL_WGRAD_AVX512 */
+	HL_WGRAD_AMX          /* likewise on tiles; float32 is split in two, as in amx.h */
 };
 
 /* Planned by avx2_wgrad.c. */
@@ -44,6 +45,9 @@ struct hl_wgrad_avx512 {
 	int64_t chunk; /* lines */
 	int64_t group_lines, group_places;
 	int64_t place, row, rows; /* values of a place and of a row, and rows, of packed input */
+	bool tiles, emulated;     /* amx_wgrad.c */
+	int split;                /* parts of a number */
+	int64_t part;             /* values from a row's first parts to its second */
 };
 
 struct hl_wgrad {
@@ -52,6 +56,7 @@ struct hl_wgrad {
 	enum hl_type type;
 	int32_t threads;
 	enum hl_wgrad_kernel kernel;
+	bool strict; /* float32 is not split */
 	/* set by hl_wgrad_plan */
 	size_t scratch;
 	union {
