@@ -506,8 +506,8 @@ struct hilum_explain_options {
 	int method;          /* enum hilum_method */
 	const char *subject; /* the class whose heat is wanted; NULL: of two the positive one, otherwise the answer */
 	const char *layer;   /* Grad-CAM: a node's name; NULL: the last with maps of at least 7 x 7 */
-	int64_t patch;       /* occlusion, and the check: pixels a side of the network's input; 0: an eighth of it */
-	int64_t steps;       /* integrated gradients: points of the line from black to the picture */
+	int64_t patch;       /* occlusion, and the check: pixels a side of the network's input; 0: a tenth of it */
+	int64_t steps;       /* integrated gradients: points of the line from the blurred picture to it */
 	int64_t randomised;  /* networks with random weights that the heat is compared with; 0: it is not checked */
 	int64_t seed;        /* of theirs */
 	int64_t slice;       /* of several, from 1; 0: the one that the network gives the class the most */

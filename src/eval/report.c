@@ -4,6 +4,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/memory.h"
+#include "infer/predict.h"
 #include "eval/robustness.h"
 
 #include <locale.h>
@@ -199,7 +200,11 @@ static char *trained_on(const char *command)
 static void open_data(struct hl_report *report)
 {
 	struct hilum_error error;
-	const struct hl_dataset_options how = {.positive = NULL};
+	struct hl_dataset_options how = {.positive = NULL};
+	struct hl_recipe recipe;
+	/* Stacks, where the model looks at them. */
+	if (report->source[0].model && hl_model_recipe(report->source[0].model, &recipe, NULL) == HILUM_OK)
+		how.dims = recipe.dims;
 	report->data = report->options.data ? hl_strdup(report->options.data) : NULL;
 	if (!report->data)
 		report->data = trained_on(report->source[0].command);

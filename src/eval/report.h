@@ -5,7 +5,7 @@
  * report_plots.c    curves as SVG
  * report_tables.c   figures, folds, baselines, comparisons, subgroups, robustness
  * report_card.c     where the data came from, model card, check lists
- * report_cases.c    the worst errors as pictures
+ * report_cases.c    the worst errors as pictures, with heat
  * report.css, .js   embedded when building; the script only moves the threshold, all else stands without it */
 #ifndef HL_EVAL_REPORT_H
 #define HL_EVAL_REPORT_H
@@ -34,8 +34,8 @@ void hl_put_escaped(struct hl_page *page, const char *text);
 void hl_put_number(struct hl_page *page, double value, int decimals);
 /* "LOW to HIGH", or nothing. */
 void hl_put_range(struct hl_page *page, struct hl_interval interval, int decimals);
-/* An 8-bit picture as the source of an img: "data:image/png;base64,...". */
-void hl_put_picture(struct hl_page *page, const uint8_t *pixels, int32_t width, int32_t height);
+/* An 8-bit picture, grey (channels 1) or RGB (3), as the source of an img: "data:image/png;base64,...". */
+void hl_put_picture(struct hl_page *page, const uint8_t *pixels, int32_t width, int32_t height, int32_t channels);
 /* Lines of an embedded file. */
 void hl_put_lines(struct hl_page *page, const char *const *lines);
 extern const char *const hl_report_css[], *const hl_report_js[];

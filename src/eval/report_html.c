@@ -100,16 +100,16 @@ static void put_base64(struct hl_page *page, const uint8_t *bytes, size_t length
 	}
 }
 
-void hl_put_picture(struct hl_page *page, const uint8_t *pixels, int32_t width, int32_t height)
+void hl_put_picture(struct hl_page *page, const uint8_t *pixels, int32_t width, int32_t height, int32_t channels)
 {
 	struct hl_volume picture;
 	struct hl_buffer png;
 	if (page->status)
 		return;
-	page->status = hl_volume_init(&picture, width, height, 1, 1, HL_VOXEL_U8, &page->error);
+	page->status = hl_volume_init(&picture, width, height, 1, channels, HL_VOXEL_U8, &page->error);
 	if (page->status)
 		return;
-	memcpy(picture.voxels, pixels, (size_t)width * (size_t)height);
+	memcpy(picture.voxels, pixels, (size_t)width * (size_t)height * (size_t)channels);
 	page->status = hl_png_encode(&picture, &png, &page->error);
 	hl_volume_free(&picture);
 	if (page->status)

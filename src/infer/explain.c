@@ -22,15 +22,15 @@ const char *const hl_method_names[] = {"gradcam", "occlusion", "integrated-gradi
 const struct hilum_option hilum_explain_option_table[] = {
     OPTION(method, "method", CHOICE, .choices = hl_method_names, .initial = "gradcam",
            .help = "how heat is found: from a layer's maps and gradients, by covering places, or from gradients "
-                   "along the way from black to the picture"),
+                   "along the way from the blurred picture to the picture"),
     OPTION(subject, "class", TEXT, .value = "NAME",
            .help = "the class whose heat is wanted; by default of two the positive one, otherwise the answer"),
     OPTION(layer, "layer", TEXT, .value = "NAME",
            .help = "of gradcam: the layer, as hilum info names it; by default the last with maps of at least 7 x 7"),
     OPTION(patch, "patch", INT, .minimum = 0, .maximum = 2048, .initial = "0", .value = "N",
-           .help = "side of what is covered, in pixels of the network's input; 0: an eighth of it"),
+           .help = "side of what is covered, in pixels of the network's input; 0: a tenth of it"),
     OPTION(steps, "steps", INT, .minimum = 1, .maximum = 4096, .initial = "64", .value = "N",
-           .help = "of integrated-gradients: points on the way from black to the picture"),
+           .help = "of integrated-gradients: points on the way from the blurred picture to the picture"),
     OPTION(randomised, "randomised", INT, .minimum = 0, .maximum = 16, .initial = "3", .value = "N",
            .help = "networks with random weights that the heat is compared with; 0: it is not checked"),
     OPTION(seed, "seed", INT, .minimum = 0, .maximum = 4294967295, .initial = "1", .value = "N",
@@ -191,6 +191,8 @@ static enum hilum_status read_image(struct hilum_explainer *explainer, struct lo
 	enum hilum_status status = HILUM_OK;
 	if (wanted > looked->slices)
 		return hl_fail(error, HILUM_ERROR_ARGUMENT, "slice: %lld of %d", (long long)wanted, looked->slices);
+	if (wanted > 0 && recipe->dims == HL_DIMS_3)
+		return hl_fail(error, HILUM_ERROR_ARGUMENT, "slice: the model looks at a volume as a whole");
 	if (wanted > 0)
 		looked->at = (int32_t)wanted - 1;
 	else if (looked->slices > 1 && recipe->dims != HL_DIMS_3)

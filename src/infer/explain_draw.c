@@ -89,16 +89,18 @@ static void say_method(const struct hilum_explanation *e, char *out, size_t size
 	else if (e->method == HILUM_METHOD_OCCLUSION)
 		snprintf(out, size, "Occlusion: covering the hottest place lowers the logit by %.2f.", e->strongest);
 	else
-		snprintf(out, size, "Integrated gradients from black: they sum up to %.3f, the logits differ by %.3f.",
-		         e->sum, e->difference);
+		snprintf(
+		    out, size,
+		    "Integrated gradients from the blurred picture: they sum up to %.3f, the logits differ by %.3f.",
+		    e->sum, e->difference);
 }
 
 static void say_check(const struct hilum_explanation *e, char *out, size_t size)
 {
 	const struct hilum_sanity *sanity = &e->sanity;
 	int length = snprintf(
-	    out, size, "Check: covering the hottest place lowers the logit by %.2f, other places by %.2f at most",
-	    sanity->drop, sanity->drop_elsewhere);
+	    out, size, "Check: covering the hottest place changes the logit by %+.2f, other places by %+.2f at most",
+	    -sanity->drop, -sanity->drop_elsewhere);
 	if (length < 0 || (size_t)length >= size)
 		return;
 	if (sanity->randomised > 0)

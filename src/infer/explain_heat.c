@@ -1,10 +1,12 @@
 #include "infer/explain_heat.h"
 
 #include "base/memory.h"
+#include "infer/explain_blur.h"
 #include "infer/predict.h"
 #include "scan/resample.h"
 
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define LAYER_SIDE 7 /* pixels of a layer's maps: fewer say too little of where */
@@ -54,10 +56,10 @@ static enum hilum_status find_layer(const struct hl_graph *graph, const char *na
 
 static void measure(struct hl_heat *heat)
 {
-	int32_t eighth = heat->recipe->size / 8, depth;
+	int32_t tenth = (heat->recipe->size + 5) / 10, depth;
 	heat->size = heat->recipe->size;
 	heat->depth = heat->recipe->dims == HL_DIMS_3 ? heat->recipe->depth : 1;
-	heat->patch = heat->options.patch > 0 ? (int32_t)heat->options.patch : eighth > 0 ? eighth : 1;
+	heat->patch = heat->options.patch > 0 ? (int32_t)heat->options.patch : tenth > 0 ? tenth : 1;
 	heat->patch = heat->patch < heat->size ? heat->patch : heat->size;
 	depth = (int32_t)lrint((double)heat->depth * heat->patch / heat->size);
 	heat->patch_depth = depth > 0 ? depth : 1;
@@ -266,21 +268,32 @@ static bool within(const struct hl_box *box, int32_t y, int32_t x)
 	       x < box->first[2] + box->size[2];
 }
 
-/* One channel of one slice: the mean of a frame around the box that is half as wide as the box, or black. */
+/* The weighted mean of what lies within reach of a pixel but not in the box; black where there is nothing. */
+static uint8_t surroundings(const uint8_t *plane, size_t step, int32_t size, const struct hl_box *box, int32_t y,
+                            int32_t x, const double *weight, int32_t reach)
+{
+	double sum = 0, total = 0;
+	for (int32_t v = y - reach < 0 ? 0 : y - reach; v <= y + reach && v < size; v++)
+		for (int32_t u = x - reach < 0 ? 0 : x - reach; u <= x + reach && u < size; u++)
+			if (!within(box, v, u)) {
+				double share = weight[abs(v - y)] * weight[abs(u - x)];
+				sum += share * plane[((size_t)v * (size_t)size + (size_t)u) * step];
+				total += share;
+			}
+	return (uint8_t)(total > 0 ? sum / total + 0.5 : 0);
+}
+
+/* One channel of one slice. Weights fall as a normal curve of half the patch. */
 static void cover_plane(const struct hl_heat *heat, uint8_t *plane, size_t step, const struct hl_box *box)
 {
-	int32_t margin = heat->patch / 2 > 0 ? heat->patch / 2 : 1, size = heat->size, seen = 0;
-	int64_t sum = 0;
-	for (int32_t y = box->first[1] - margin; y < box->first[1] + box->size[1] + margin; y++)
-		for (int32_t x = box->first[2] - margin; x < box->first[2] + box->size[2] + margin; x++)
-			if (x >= 0 && x < size && y >= 0 && y < size && !within(box, y, x)) {
-				sum += plane[((size_t)y * (size_t)size + (size_t)x) * step];
-				seen++;
-			}
-	uint8_t grey = (uint8_t)(seen > 0 ? (sum + seen / 2) / seen : 0);
+	double weight[HL_RECIPE_SIZE_MAX + 1], deviation = heat->patch / 2.0;
+	int32_t reach = heat->patch, size = heat->size;
+	for (int32_t k = 0; k <= reach; k++)
+		weight[k] = exp(-0.5 * k * k / (deviation * deviation));
 	for (int32_t y = box->first[1]; y < box->first[1] + box->size[1]; y++)
 		for (int32_t x = box->first[2]; x < box->first[2] + box->size[2]; x++)
-			plane[((size_t)y * (size_t)size + (size_t)x) * step] = grey;
+			plane[((size_t)y * (size_t)size + (size_t)x) * step] =
+			    surroundings(plane, step, size, box, y, x, weight, reach);
 }
 
 void hl_heat_cover(const struct hl_heat *heat, uint8_t *image, const struct hl_box *box)
@@ -346,6 +359,26 @@ static enum hilum_status occlusion(struct hl_heat *heat, const uint8_t *image, f
 
 /* ---- integrated gradients ---- */
 
+/* Each channel of each slice alone. */
+static enum hilum_status blur_image(const struct hl_heat *heat, const uint8_t *image, uint8_t *out,
+                                    struct hilum_error *error)
+{
+	size_t side = (size_t)heat->size, channels = (size_t)heat->recipe->channels;
+	size_t planes = (size_t)hl_recipe_depth(heat->recipe) * channels;
+	float *values = hl_alloc(side * side, sizeof(*values));
+	enum hilum_status status = values ? HILUM_OK : hl_fail_memory(error, side * side * sizeof(*values), "blurring");
+	for (size_t k = 0; k < planes && !status; k++) {
+		size_t first = k / channels * side * side * channels + k % channels;
+		for (size_t i = 0; i < side * side; i++)
+			values[i] = image[first + i * channels];
+		status = hl_heat_blur(values, 1, side, (double)side / 16, error);
+		for (size_t i = 0; i < side * side && !status; i++)
+			out[first + i * channels] = (uint8_t)(values[i] + 0.5F);
+	}
+	hl_free(values);
+	return status;
+}
+
 /* Adds the gradients at the next here points of the line to sum. Each step is taken at its middle. */
 static enum hilum_status add_gradients(struct hl_heat *heat, const float *from, const float *to, int64_t first,
                                        int64_t here, double *sum, struct hilum_error *error)
@@ -390,7 +423,7 @@ static enum hilum_status integrate(struct hl_heat *heat, const uint8_t *image, f
                                    struct hl_completeness *complete, struct hilum_error *error)
 {
 	size_t values = hl_recipe_bytes(heat->recipe), outputs = (size_t)heat->outputs;
-	uint8_t *ends = hl_alloc(2, values); /* black, and the picture */
+	uint8_t *ends = hl_alloc(2, values); /* blurred, and the picture */
 	float *from = hl_alloc(values, sizeof(*from)), *to = hl_alloc(values, sizeof(*to));
 	float *logits = hl_alloc(2, outputs * sizeof(*logits));
 	double *sum = hl_alloc(values, sizeof(*sum));
@@ -400,6 +433,9 @@ static enum hilum_status integrate(struct hl_heat *heat, const uint8_t *image, f
 		goto out;
 	}
 	memcpy(ends + values, image, values);
+	status = blur_image(heat, image, ends, error);
+	if (status)
+		goto out;
 	hl_recipe_normalise(heat->recipe, ends, from);
 	hl_recipe_normalise(heat->recipe, image, to);
 	status = hl_heat_logits(heat, ends, 2, logits, error);
@@ -431,4 +467,11 @@ enum hilum_status hl_heat_map(struct hl_heat *heat, const uint8_t *image, float 
 	if (!status && complete)
 		*complete = sums;
 	return status;
+}
+
+enum hilum_status hl_heat_smooth(const struct hl_heat *heat, float *map, struct hilum_error *error)
+{
+	if (heat->options.method == HILUM_METHOD_OCCLUSION)
+		return HILUM_OK;
+	return hl_heat_blur(map, (size_t)heat->depth, (size_t)heat->size, (double)heat->size / 32, error);
 }

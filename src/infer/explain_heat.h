@@ -4,9 +4,11 @@
  *                       al., "Grad-CAM", ICCV 2017). The sum is kept as it is; its negative part speaks against
  * occlusion             how far the logit falls when a square is covered by what surrounds it (Zeiler and Fergus,
  *                       "Visualizing and understanding convolutional networks", ECCV 2014)
- * integrated-gradients  the gradient of the logit along the straight line from black to the picture, times what the
- *                       picture is more than black (Sundararajan et al., "Axiomatic attribution for deep networks",
- *                       ICML 2017); over all values these sum up to the difference of the logits
+ * integrated-gradients  the gradient of the logit along the straight line from the blurred picture to the picture,
+ * times what the picture is more than the blurred one (Sundararajan et al., "Axiomatic attribution for deep networks",
+ * ICML 2017); over all values these sum up to the difference of the logits. Blurred over a sixteenth of the side, so
+ * that what is small is told from what surrounds it; from black on, all that is bright has its share (Sturmfels et al.,
+ * "Visualizing the impact of feature attribution baselines", Distill 2020)
  *
  * The logit of the first of two classes is minus that of the second. */
 #ifndef HL_INFER_EXPLAIN_HEAT_H
@@ -17,7 +19,7 @@
 struct hl_heat_options {
 	enum hilum_method method;
 	const char *layer; /* gradcam; NULL: chosen */
-	int64_t patch;     /* occlusion: pixels a side; 0: an eighth of the input's side */
+	int64_t patch;     /* occlusion: pixels a side; 0: a tenth of the input's side */
 	int64_t steps;     /* integrated gradients */
 	int32_t threads;
 };
@@ -66,12 +68,18 @@ struct hl_completeness {
 enum hilum_status hl_heat_map(struct hl_heat *heat, const uint8_t *image, float *map, struct hl_completeness *complete,
                               struct hilum_error *error);
 
+/* Smooths a map over a thirty-second of the side (a normal curve's standard deviation), each plane alone: gradients of
+ * single pixels are noisy, and between the few places of a layer the hottest one is sought. What occlusion makes stays
+ * as it is. */
+enum hilum_status hl_heat_smooth(const struct hl_heat *heat, float *map, struct hilum_error *error);
+
 /* A box of an image: from first (z, y, x) on, size voxels a side, within the image. */
 struct hl_box {
 	int32_t first[3], size[3];
 };
 /* The box of a patch whose middle lies at a place; what reaches beyond the image is cut off. */
 struct hl_box hl_heat_box(const struct hl_heat *heat, const double middle[3]);
-/* Covers a box by the mean of what surrounds it, in each slice and channel a grey of its own. */
+/* Covers a box by what surrounds it, each pixel by a mean in which what is near weighs most; each slice and channel
+ * alone. */
 void hl_heat_cover(const struct hl_heat *heat, uint8_t *image, const struct hl_box *box);
 #endif

@@ -123,49 +123,6 @@ size_t hl_hottest(const float *map, size_t count)
 	return best;
 }
 
-/* ---- smoothing ---- */
-
-/* Along rows that lie step apart; ends are repeated. */
-static void smooth_row(const float *in, float *out, size_t side, size_t step, const double *weight, int32_t reach)
-{
-	for (int32_t i = 0; i < (int32_t)side; i++) {
-		double sum = 0;
-		for (int32_t k = -reach; k <= reach; k++) {
-			int32_t from = i + k < 0 ? 0 : i + k >= (int32_t)side ? (int32_t)side - 1 : i + k;
-			sum += weight[abs(k)] * in[(size_t)from * step];
-		}
-		out[(size_t)i * step] = (float)sum;
-	}
-}
-
-enum hilum_status hl_heat_smooth(const struct hl_heat *heat, float *map, struct hilum_error *error)
-{
-	size_t planes = (size_t)heat->depth, side = (size_t)heat->size;
-	double deviation = (double)side / 32, total = 0;
-	int32_t reach = (int32_t)ceil(3 * deviation);
-	if (heat->options.method == HILUM_METHOD_OCCLUSION)
-		return HILUM_OK;
-	double *weight = hl_alloc((size_t)reach + 1, sizeof(*weight));
-	float *across = hl_alloc(side * side, sizeof(*across));
-	enum hilum_status status =
-	    weight && across ? HILUM_OK : hl_fail_memory(error, side * side * sizeof(*across), "smoothing");
-	for (int32_t k = 0; k <= reach && !status; k++) {
-		weight[k] = exp(-0.5 * k * k / (deviation * deviation));
-		total += k ? 2 * weight[k] : 1;
-	}
-	for (int32_t k = 0; k <= reach && !status; k++)
-		weight[k] /= total;
-	for (size_t z = 0; z < planes && !status; z++, map += side * side) {
-		for (size_t y = 0; y < side; y++)
-			smooth_row(map + y * side, across + y * side, side, 1, weight, reach);
-		for (size_t x = 0; x < side; x++)
-			smooth_row(across + x, map + x, side, side, weight, reach);
-	}
-	hl_free(weight);
-	hl_free(across);
-	return status;
-}
-
 /* ---- does heat hang on the weights? ---- */
 
 static enum hilum_status randomise(struct hl_heat *heat, const uint8_t *image, const float *map, int32_t randomised,
@@ -272,9 +229,9 @@ static void judge(struct hilum_sanity *sanity, double hottest)
 	else if (sanity->correlation > ALIKE)
 		reason = "networks with random weights give much the same heat";
 	else if (sanity->drop < DROP_LEAST)
-		reason = "the answer hardly changes when the hottest place is covered";
+		reason = "covering the hottest place hardly lowers the answer";
 	else if (sanity->drop <= sanity->drop_elsewhere)
-		reason = "covering another place changes the answer as much";
+		reason = "covering another place lowers the answer as much";
 	sanity->reliable = !*reason;
 	snprintf(sanity->reason, sizeof(sanity->reason), "%s", reason);
 }
@@ -283,7 +240,8 @@ enum hilum_status hl_sanity_check(struct hl_heat *heat, float *slab, const uint8
                                   int32_t randomised, uint64_t seed, struct hilum_sanity *out,
                                   struct hilum_error *error)
 {
-	struct hilum_sanity sanity = {.randomised = randomised};
+	double start = randomised > 0 ? 0 : NAN;
+	struct hilum_sanity sanity = {.randomised = randomised, .correlation = start, .similarity = start};
 	enum hilum_status status = cover(heat, image, map, seed, &sanity, error);
 	if (!status) {
 		status = randomise(heat, image, map, randomised, seed, &sanity, error);

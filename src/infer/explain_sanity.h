@@ -23,9 +23,4 @@ double hl_rank_correlation(const float *a, const float *b, size_t count);
 double hl_structural_similarity(const float *a, const float *b, size_t planes, size_t side);
 
 size_t hl_hottest(const float *map, size_t count); /* the first of the largest */
-
-/* Smooths a map over a thirty-second of the side (a normal curve's standard deviation), each plane alone: gradients of
- * single pixels are noisy, and between the few places of a layer the hottest one is sought. What occlusion makes stays
- * as it is. */
-enum hilum_status hl_heat_smooth(const struct hl_heat *heat, float *map, struct hilum_error *error);
 #endif

@@ -137,7 +137,7 @@ class Report(Phantoms):
         self.assertIn("a &lt;b&gt; &amp; &quot;c&quot;", page.text)
         self.assertIn("subgroups", page.ids)
         self.assertIn("compared", page.ids)
-        self.assertLessEqual(len(page.images), 2)
+        self.assertLessEqual(len(page.images), 4)  # each with its heat
         with open(self.file("run", "predictions.csv")) as file:
             total = len(list(csv.DictReader(file)))
         block = page.text[page.text.index('<section id="subgroups"'):]

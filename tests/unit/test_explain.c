@@ -54,13 +54,15 @@ static int clean_up(void **state)
 
 /* ---- pictures, and networks to look at them ---- */
 
-/* Dark noise; with a bright spot at (x, y), unless x is negative. */
+/* Dark noise with darker holes; with a bright spot at (x, y), unless x is negative. */
 static void draw(uint32_t index, double x, double y, uint8_t *pixels, int width, int height)
 {
 	struct hl_random random = hl_random_stream(6, 0, index, HL_RANDOM_TEST);
 	for (int row = 0; row < height; row++)
 		for (int column = 0; column < width; column++) {
 			double value = 60 + 8 * hl_random_normal(&random);
+			if ((column + 3) % 11 < 3 && (row + 5) % 13 < 3)
+				value -= 40;
 			if (x >= 0 && hypot(column - x, row - y) < RADIUS)
 				value += 130;
 			pixels[row * width + column] = (uint8_t)fmin(fmax(value, 0), 255);
@@ -221,24 +223,27 @@ static double logit_of(struct hilum_session *session, const uint8_t *image)
 	return log(prediction.probability_raw / (1 - prediction.probability_raw));
 }
 
-/* Covers the square of side pixels around a place by the mean of a frame of half that width. */
-static void cover(uint8_t *image, int left, int top, int side)
+/* Covers a square: each pixel by the mean of all pixels outside and not farther than side along either axis, with
+ * normal weights. */
+static void cover(const uint8_t *image, int left, int top, int side, uint8_t *out)
 {
-	long sum = 0, count = 0;
-	for (int y = 0; y < SIDE; y++)
-		for (int x = 0; x < SIDE; x++) {
-			bool near = x >= left - side / 2 && x < left + side + side / 2 && y >= top - side / 2 &&
-			            y < top + side + side / 2;
-			bool inside = x >= left && x < left + side && y >= top && y < top + side;
-			if (near && !inside) {
-				sum += image[y * SIDE + x];
-				count++;
+	memcpy(out, image, SIDE * SIDE);
+	for (int i = 0; i < SIDE * SIDE; i++) {
+		double sum = 0, total = 0;
+		int x = i % SIDE, y = i / SIDE;
+		if (x < left || x >= left + side || y < top || y >= top + side)
+			continue;
+		for (int k = 0; k < SIDE * SIDE; k++) {
+			int u = k % SIDE, v = k / SIDE;
+			bool inside = u >= left && u < left + side && v >= top && v < top + side;
+			double weight = exp(-((u - x) * (u - x) + (v - y) * (v - y)) / (0.5 * side * side));
+			if (!inside && abs(u - x) <= side && abs(v - y) <= side) {
+				sum += weight * image[k];
+				total += weight;
 			}
 		}
-	for (int y = top; y < top + side; y++)
-		for (int x = left; x < left + side; x++)
-			if (x >= 0 && x < SIDE && y >= 0 && y < SIDE)
-				image[y * SIDE + x] = (uint8_t)lround((double)sum / (double)count);
+		out[i] = (uint8_t)lround(sum / total);
+	}
 }
 
 /* Places one by one, each asked anew; between them heat is linear, so at them it is exact where the map has a pixel. */
@@ -260,8 +265,7 @@ static void occlusion_by_force(void **state)
 	for (int j = 0; j < 11; j++)
 		for (int i = 0; i < 11; i++) {
 			double x = (i + 0.5) * SIDE / 11, y = (j + 0.5) * SIDE / 11;
-			memcpy(covered, image, sizeof(image));
-			cover(covered, (int)lrint(x - 3), (int)lrint(y - 3), 6);
+			cover(image, (int)lrint(x - 3), (int)lrint(y - 3), 6, covered);
 			grid[11 * j + i] = whole - logit_of(session, covered);
 			largest = fmax(largest, fabs(grid[11 * j + i]));
 		}
