@@ -1,8 +1,9 @@
 """Copies planted among pictures, and whether `hilum audit` finds them.
 
-    planted.py SOURCE OUT [--count N] [--seed N] [--hilum PROGRAM]
+    planted.py SOURCE OUT [--count N] [--seed N] [--groups CSV [--several]] [--hilum PROGRAM]
 
-Takes N pictures of SOURCE (a folder of class folders; with --groups CSV one of each group), makes one copy of each under
+Takes N pictures of SOURCE (a folder of class folders; with --groups CSV one of each group, or with --several any, where
+pairs of different pictures of one group are not judged, for they may be the same slice), makes one copy of each under
 every transformation below, its parameters drawn at random, and prints per kind: recall, the share of copies that are
 paired with their original; precision, the share of right pairs among all that are reported with that kind's copies; and
 how often the pair is named as that kind. Needs python3-pil and python3-numpy.
@@ -82,18 +83,20 @@ def choose(arguments, rng):
     rng.shuffle(files)
     taken, seen = [], set()
     for path in files:
-        if group.get(path, path) not in seen:
+        if arguments.several or group.get(path, path) not in seen:
             seen.add(group.get(path, path))
             taken.append(path)
-    return taken[:arguments.count]
+    return taken[:arguments.count], group
 
 
 def plant(arguments, rng):
-    truth = {}
+    truth, group_of = {}, {}
     shutil.rmtree(arguments.out, ignore_errors=True)
     for side in "ab":
         os.makedirs(os.path.join(arguments.out, side))
-    for number, path in enumerate(choose(arguments, rng)):
+    chosen, group = choose(arguments, rng)
+    for number, path in enumerate(chosen):
+        group_of[number] = group.get(path, path)
         image = ImageOps.grayscale(Image.open(os.path.join(arguments.source, path)))
         original = f"{'ab'[number % 2]}/{number:04d}.png"
         image.save(os.path.join(arguments.out, original))
@@ -107,7 +110,7 @@ def plant(arguments, rng):
             changed.save(os.path.join(arguments.out, copies[kind]), **options)
         for kind, copy in copies.items():
             truth[copy] = (number, kind)
-    return truth
+    return truth, group_of
 
 
 def main():
@@ -117,19 +120,23 @@ def main():
     parser.add_argument("--count", type=int, default=500)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--groups")
+    parser.add_argument("--several", action="store_true")
     parser.add_argument("--hilum", default=os.environ.get("HILUM", "hilum"))
     parser.add_argument("--least", type=float, help="fail where recall or precision of a kind is below this")
     arguments = parser.parse_args()
-    truth = plant(arguments, random.Random(arguments.seed))
+    truth, group_of = plant(arguments, random.Random(arguments.seed))
     done = subprocess.run([arguments.hilum, "audit", arguments.out, "--json", "--resamples", "0"], stdout=subprocess.PIPE,
                           check=True)
     audit = json.loads(done.stdout)
     found, right, wrong, named = (collections.Counter() for _ in range(4))
     planted = collections.Counter(kind for _, kind in truth.values())
-    reached, examples = collections.defaultdict(set), []
+    reached, examples, unjudged = collections.defaultdict(set), [], 0
     copies = [pair for pair in audit["pairs"] if pair["kind"] != "adjacent"]
     for pair in copies:
         (one, kind_one), (two, kind_two) = truth[pair["a"]], truth[pair["b"]]
+        if one != two and group_of[one] == group_of[two]:
+            unjudged += 1
+            continue
         if one != two:
             examples.append(pair)
         for kind in {kind_one, kind_two} - {"original"}:
@@ -150,8 +157,8 @@ def main():
         precision = right[kind] / max(1, right[kind] + wrong[kind])
         poor = poor or (arguments.least is not None and min(recall, precision) < arguments.least)
         print(f"{kind:12}{planted[kind]:8}{recall:9.4f}{precision:11.4f}{named[kind] / planted[kind]:10.3f}")
-    print(f"{len(copies)} pairs said to be copies, {len(examples)} of them are not; {len(audit['pairs']) - len(copies)} "
-          "pairs said to be neighbours")
+    print(f"{len(copies)} pairs said to be copies, {len(examples)} of them are not, {unjudged} are of two pictures of one "
+          f"group; {len(audit['pairs']) - len(copies)} pairs said to be neighbours")
     for pair in sorted(examples, key=lambda pair: -pair["detail"])[:5]:
         print("  ", pair)
     sys.exit(poor)

@@ -12,12 +12,11 @@
 /* What proves that two pictures are the same slice, and what that they are next to each other; docs/audit.md has the
  * measurements behind these numbers. */
 #define SAME_CORRELATION 0.94f
-#define SAME_DETAIL 0.93f
-#define IN_PLACE_DETAIL 0.94f /* where nothing was moved: neighbours in a scan come near it */
+#define SAME_DETAIL 0.965f /* neighbours in a scan come near it */
 #define NEAR_CORRELATION 0.93f
 #define NEAR_DETAIL 0.86f
 /* The largest change of position between slices of one scan. */
-#define GIVE_UP 8 /* candidates in a row that are not it: those behind them are less like it still */
+#define GIVE_UP 5 /* candidates in a row that are not it: those behind them are less like it still */
 #define NEAR_SHIFT 0.05f
 #define NEAR_SCALE 0.05f
 #define NEAR_ANGLE 3.0f /* degrees */
@@ -189,9 +188,7 @@ static bool judge(const struct hl_look *moving, const struct hl_look *fixed, con
 		return false;
 	if (match->correlation >= SAME_CORRELATION && match->detail >= SAME_DETAIL) {
 		*kind = kind_of(moving, fixed, match);
-		if (*kind == HL_ALIKE_TURNED || match->detail >= IN_PLACE_DETAIL || fabsf(change.angle) > NEAR_ANGLE ||
-		    fabsf(change.scale) > NEAR_SCALE || change.shift > NEAR_SHIFT)
-			return true;
+		return true;
 	}
 	*kind = HL_ALIKE_ADJACENT;
 	return match->correlation >= NEAR_CORRELATION && match->detail >= NEAR_DETAIL && !change.turned &&
@@ -235,10 +232,9 @@ static void prove_one(void *context, int32_t index)
 		if (proving->part && (proving->proven_one[index] || candidates[k].likeness < 0.95f ||
 		                      !apart(proving->part, this, other)))
 			continue;
-		const struct hl_affine start = hl_alike_start(candidates[k].variant);
 		hl_view_make(look->small, &fixed);
 		failed++;
-		if (!hl_match(&moving, &fixed, &start, &match) || !judge(own, look, &match, &kind))
+		if (!hl_match(&moving, &fixed, &candidates[k].start, &match) || !judge(own, look, &match, &kind))
 			continue;
 		failed = 0;
 		proving->proven_one[index] = kind != HL_ALIKE_ADJACENT;

@@ -3,6 +3,7 @@
 #include "nn/clones.h"
 
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define SIDE HL_LOOK_SIDE
@@ -13,6 +14,9 @@
 #define DETAIL_LEAST 6.0f /* grey levels of deviation in a neighbourhood that count half */
 #define OVERLAP_LEAST 0.35f
 #define TAPS_MAX 32
+#define CUT_MARGIN 4       /* grey levels from an end of the scale within which grey may have been cut off */
+#define NOISE_LEFT 0.1257f /* share of its variance that white noise keeps when it is softened as sharpen does */
+#define NOISE_MOST 14.0f   /* grey levels of noise that are made allowance for */
 
 /* ---- blurring ---- */
 
@@ -139,6 +143,29 @@ void hl_view_make(const uint8_t *small, struct hl_view *view)
 	find_shown(small, view->shown);
 }
 
+/* Standard deviation of noise, by what changes from pixel to pixel (Immerkaer, "Fast noise variance estimation",
+ * Comput. Vis. Image Underst. 64, 1996; the median, so that vessels count little), where grey was not cut off. */
+static float noise_of(const uint8_t *small)
+{
+	uint32_t count[1024] = {0}, total = 0, below = 0;
+	for (int32_t y = 1; y < SIDE - 1; y++)
+		for (int32_t x = 1; x < SIDE - 1; x++) {
+			const uint8_t *at = small + y * SIDE + x;
+			if (at[0] < CUT_MARGIN || at[0] > 255 - CUT_MARGIN)
+				continue;
+			int32_t corners = at[-SIDE - 1] + at[-SIDE + 1] + at[SIDE - 1] + at[SIDE + 1];
+			int32_t sides = at[-SIDE] + at[-1] + at[1] + at[SIDE];
+			int32_t value = abs(corners - 2 * sides + 4 * at[0]);
+			count[value < 1023 ? value : 1023]++;
+			total++;
+		}
+	size_t median = 0;
+	while (median < 1023 && 2 * (below += count[median]) < total)
+		median++;
+	/* The mask has a norm of 6; half of a normal distribution lies within 0.6745 deviations. */
+	return total > 0 ? (float)median / (6 * 0.6745f) : 0;
+}
+
 /* The finest size is needed of few. */
 static void sharpen(struct hl_view *view)
 {
@@ -148,6 +175,7 @@ static void sharpen(struct hl_view *view)
 	for (size_t i = 0; i < HL_LOOK_PIXELS; i++)
 		grey[i] = view->small[i];
 	hl_blur(grey, SIDE, 0.8f, scratch, view->fine);
+	view->noise = sqrtf(NOISE_LEFT) * fminf(noise_of(view->small), NOISE_MOST);
 	view->sharp = true;
 }
 
@@ -331,6 +359,46 @@ static void find_descent(const float *fixed, int32_t side, struct work *work)
 		}
 }
 
+/* Weight where neither has grey at an end of the scale, 0 elsewhere. */
+HL_VECTOR_CLONES
+static void find_inside(const float *restrict a, const float *restrict b, const float *restrict weight, size_t count,
+                        float *restrict inside)
+{
+	for (size_t i = 0; i < count; i++) {
+		float low = a[i] < b[i] ? a[i] : b[i], high = a[i] > b[i] ? a[i] : b[i];
+		inside[i] = weight[i] * (low >= CUT_MARGIN ? 1.0f : 0.0f) * (high <= 255 - CUT_MARGIN ? 1.0f : 0.0f);
+	}
+}
+
+HL_VECTOR_CLONES
+static void cut_grey(const float *restrict in, size_t count, float mean, float factor, const float range[2],
+                     float *restrict out)
+{
+	float low = range[0], high = range[1];
+	for (size_t i = 0; i < count; i++) {
+		float value = (in[i] - mean) * factor;
+		value = value > low ? value : low;
+		out[i] = value < high ? value : high;
+	}
+}
+
+/* Grey values of both on the fixed picture's scale, in scratch and error, cut to the range that both can show: where
+ * brightness was changed, one may have lost what is very dark or very bright, and that is judged by what is left.
+ * Centred, so that sums of squares lose nothing. */
+static void bring_together(const float *fixed, size_t count, const struct moments *all, struct work *work)
+{
+	struct moments moments = *all, inner;
+	find_inside(work->warped, fixed, work->weight, count, work->weighted);
+	if (measure(work->warped, fixed, work->weighted, count, work->scratch, &inner) &&
+	    inner.weight > 0.05f * all->weight && inner.correlation > 0.5f)
+		moments = inner;
+	float ratio = moments.deviation[1] / moments.deviation[0];
+	const float range[2] = {fmaxf(-moments.mean[0] * ratio, -moments.mean[1]),
+	                        fminf((255 - moments.mean[0]) * ratio, 255 - moments.mean[1])};
+	cut_grey(work->warped, count, moments.mean[0], ratio, range, work->scratch);
+	cut_grey(fixed, count, moments.mean[1], 1, range, work->error);
+}
+
 /* Steps until they are small. The correlation reached, or -1. */
 static float refine(const float *moving, const float *moving_shown, const float *fixed, int32_t side, int steps,
                     struct hl_affine *map, struct work *work)
@@ -355,9 +423,9 @@ static float refine(const float *moving, const float *moving_shown, const float 
 		}
 		if (n == steps)
 			break;
-		float ratio = moments.deviation[1] / moments.deviation[0];
+		bring_together(fixed, count, &moments, work);
 		for (size_t i = 0; i < count; i++)
-			work->error[i] = (work->warped[i] - moments.mean[0]) * ratio - (fixed[i] - moments.mean[1]);
+			work->error[i] = work->scratch[i] - work->error[i];
 		for (int p = 0; p < PARAMETERS; p++) {
 			for (size_t i = 0; i < count; i++)
 				work->weighted[i] = work->descent[p][i] * work->weight[i];
@@ -383,8 +451,11 @@ static float refine(const float *moving, const float *moving_shown, const float 
 }
 
 /* How far the pictures agree within neighbourhoods: the mean of the local correlations, each weighted by whether there
- * is anything to see, but not by how much, so that the outline of a chest counts no more than the vessels within. */
-static float compare_details(const float *a, const float *b, const float *weight, int32_t side, struct work *work)
+ * is anything to see, but not by how much, so that the outline of a chest counts no more than the vessels within.
+ * excess: variance that one has more of than the other because it is noisier, which is no difference in what they show.
+ */
+static float compare_details(const float *a, const float *b, const float *weight, int32_t side, const float excess[2],
+                             struct work *work)
 {
 	size_t count = (size_t)side * (size_t)side;
 	float *product = work->scratch, *scratch = product + HL_LOOK_PIXELS;
@@ -403,8 +474,9 @@ static float compare_details(const float *a, const float *b, const float *weight
 		if (weight[i] <= 0 || norm[i] < 0.05f)
 			continue;
 		float ma = sum[0][i] / norm[i], mb = sum[1][i] / norm[i];
-		float aa = fmaxf(sum[2][i] / norm[i] - ma * ma, 0), bb = fmaxf(sum[4][i] / norm[i] - mb * mb, 0);
-		float ab = sum[3][i] / norm[i] - ma * mb, both = sqrtf(aa * bb);
+		float aa = fmaxf(sum[2][i] / norm[i] - ma * ma - excess[0], 0);
+		float bb = fmaxf(sum[4][i] / norm[i] - mb * mb - excess[1], 0);
+		float ab = sum[3][i] / norm[i] - ma * mb, both = fmaxf(sqrtf(aa * bb), fabsf(ab));
 		float larger = fmaxf(aa, bb), use = weight[i] * larger / (larger + DETAIL_LEAST * DETAIL_LEAST);
 		top += (double)(both > 1e-3f ? use * ab / both : 0);
 		bottom += (double)use;
@@ -422,18 +494,20 @@ static float match_at(const float *moving, const float *moving_shown, const floa
 }
 
 static bool details_at(const float *moving, const float *moving_shown, const float *fixed, int32_t side,
-                       const struct hl_affine *map, struct work *work, struct moments *moments, float *detail)
+                       const struct hl_affine *map, const float noise[2], struct work *work, struct moments *moments,
+                       float *detail)
 {
 	size_t count = (size_t)side * (size_t)side;
+	float excess[2] = {0, 0};
 	warp(moving, moving_shown, side, map, work->base, work->warped, work->weight);
 	if (!measure(work->warped, fixed, work->weight, count, work->scratch, moments))
 		return false;
-	/* Centred and on the fixed picture's scale, so that sums of squares lose nothing. */
-	for (size_t i = 0; i < count; i++) {
-		work->warped[i] = (work->warped[i] - moments->mean[0]) * moments->deviation[1] / moments->deviation[0];
-		work->error[i] = fixed[i] - moments->mean[1];
-	}
-	*detail = compare_details(work->warped, work->error, work->weight, side, work);
+	float ratio = moments->deviation[1] / moments->deviation[0];
+	float more = noise[0] * noise[0] * ratio * ratio - noise[1] * noise[1];
+	excess[more < 0] = fabsf(more);
+	bring_together(fixed, count, moments, work);
+	memcpy(work->warped, work->scratch, count * sizeof(*work->warped));
+	*detail = compare_details(work->warped, work->error, work->weight, side, excess, work);
 	return true;
 }
 
@@ -442,17 +516,19 @@ bool hl_match(struct hl_view *moving, struct hl_view *fixed, const struct hl_aff
 	struct work work;
 	struct moments moments;
 	struct hl_affine map = *start;
-	float detail;
+	float detail, noise[2] = {0, 0};
 	if (match_at(moving->coarse, moving->shown, fixed->coarse, fixed->shown, COARSE, 10, &map, &work) < 0.75f ||
 	    match_at(moving->middle, moving->shown, fixed->middle, fixed->shown, MIDDLE, 5, &map, &work) < 0.8f)
 		return false;
-	if (!details_at(moving->middle, moving->shown, fixed->middle, MIDDLE, &map, &work, &moments, &detail) ||
-	    detail < 0.6f)
+	if (!details_at(moving->middle, moving->shown, fixed->middle, MIDDLE, &map, noise, &work, &moments, &detail) ||
+	    detail < 0.75f)
 		return false;
 	sharpen(moving);
 	sharpen(fixed);
+	noise[0] = moving->noise;
+	noise[1] = fixed->noise;
 	if (match_at(moving->fine, moving->shown, fixed->fine, fixed->shown, SIDE, 2, &map, &work) < 0.8f ||
-	    !details_at(moving->fine, moving->shown, fixed->fine, SIDE, &map, &work, &moments, &detail))
+	    !details_at(moving->fine, moving->shown, fixed->fine, SIDE, &map, noise, &work, &moments, &detail))
 		return false;
 	float total = 0;
 	for (size_t i = 0; i < HL_LOOK_PIXELS; i++)

@@ -11,7 +11,8 @@ struct hl_affine {
 /* A small picture made ready for registration: grey at three sizes, and which pixels show something. */
 struct hl_view {
 	const uint8_t *small; /* borrowed */
-	bool sharp;           /* fine is made */
+	bool sharp;           /* fine and noise are made */
+	float noise;          /* standard deviation of what is left of it in fine, in grey levels */
 	float fine[HL_LOOK_PIXELS], middle[HL_LOOK_PIXELS / 4], coarse[HL_LOOK_PIXELS / 16];
 	float shown[HL_LOOK_PIXELS]; /* 1, or 0 where a flat edge was filled up or shows nothing but air */
 };

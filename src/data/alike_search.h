@@ -10,15 +10,12 @@
 #define HL_ALIKE_KEPT (HL_ALIKE_WAYS * HL_ALIKE_OF_A_WAY)
 
 struct hl_candidate {
-	uint32_t index;   /* into the list of pictures searched */
-	uint16_t variant; /* the position in which they agree */
-	float likeness;   /* cosine of the vectors; below 0: no candidate */
+	uint32_t index;         /* into the list of pictures searched */
+	float likeness;         /* cosine of the vectors; below 0: no candidate */
+	struct hl_affine start; /* where about a place of the candidate is found in the picture that it is one of */
 };
 
 /* pictures: small pictures (HL_LOOK_PIXELS each). out: count * HL_ALIKE_KEPT, way by way, best first. */
 enum hilum_status hl_alike_search(const uint8_t *const *pictures, size_t count, bool cheap, int32_t threads,
                                   const struct hl_watch *watch, struct hl_candidate *out, struct hilum_error *error);
-
-/* Where a place of the candidate is found in the picture that it is a candidate of. */
-struct hl_affine hl_alike_start(uint16_t variant);
 #endif
