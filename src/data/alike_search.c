@@ -308,7 +308,7 @@ static void find_tangents(const struct position *position, const float *band, co
 {
 	float matrix[WANDER][WANDER];
 	for (int p = 0; p < WANDER; p++) {
-		float by[WANDER] = {0}, back[DIMENSIONS];
+		float by[WANDER] = {0}, back[DIMENSIONS] = {0};
 		for (int side = -1; side <= 1; side += 2) {
 			by[p] = 0.5f * (float)side * wander[p];
 			const struct position moved = move(position, by);
