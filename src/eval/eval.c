@@ -6,6 +6,8 @@
 #include "data/loader.h"
 #include "infer/predict.h"
 
+#include <jansson.h>
+
 static const char *const precisions[] = {"fp32", "bf16", "int8", "fp32-strict", NULL};
 
 #define OPTION(member, name_, kind_, ...)                                                                              \
@@ -79,6 +81,15 @@ static enum hilum_status write_cases(const struct hl_dataset *dataset, const str
 	return status;
 }
 
+/* As training wrote it into the model. */
+static int64_t count_leaks(const struct hilum_model *model)
+{
+	json_t *root = model->provenance ? json_loads(model->provenance, 0, NULL) : NULL;
+	int64_t leaks = json_integer_value(json_object_get(root, "leaks"));
+	json_decref(root);
+	return leaks > 0 ? leaks : 0;
+}
+
 /* ---- all together ---- */
 
 static enum hilum_status eval(const struct hilum_model *model, const struct hilum_eval_options *options,
@@ -104,6 +115,8 @@ static enum hilum_status eval(const struct hilum_model *model, const struct hilu
 		status = hl_scores_from_predictions(dataset, &predictions,
 		                                    cases->part == HL_PART_NONE ? "all" : hl_part_names[cases->part],
 		                                    &scoring, &scores, error);
+	if (!status)
+		scores->leaks = count_leaks(model);
 	if (!status)
 		scores->chosen_on_validation = choosing && scoring.aggregate != HILUM_AGGREGATE_AUTO;
 	if (!status && options->predictions)

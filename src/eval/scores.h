@@ -20,6 +20,7 @@ struct hilum_scores {
 	const char *aggregate;     /* how cases were made into groups: "mean", ...; NULL: they were not */
 	bool chosen_on_validation; /* that way */
 	size_t cases;              /* that were made into groups; 0: they were not */
+	int64_t leaks;             /* pairs of one picture across the model's own split that its training was allowed */
 	size_t unreadable;
 	char part[16]; /* "test", "all", ...; empty when scored from a table */
 };

@@ -145,6 +145,16 @@ static void print_names(const char *before, const char *const *name, int count, 
 }
 
 /* What a figure beside its baseline means, said in words so that nobody has to know. */
+static void print_leaks(const struct hilum_scores *scores, FILE *file)
+{
+	if (scores->leaks)
+		fprintf(
+		    file,
+		    "Leakage was allowed in training: %lld pair%s of the same picture, or nearly so, on two sides of "
+		    "the model's split. On its own data set these figures flatter.\n",
+		    (long long)scores->leaks, scores->leaks == 1 ? "" : "s");
+}
+
 static void print_verdict(const struct hilum_scores *scores, FILE *file)
 {
 	static const int shown[] = {HL_LOG_LOSS, HL_ACCURACY, HL_AUC};
@@ -297,6 +307,7 @@ enum hilum_status hilum_scores_print(const struct hilum_scores *scores, enum hil
 		hl_free(json);
 	} else {
 		print_heading(scores, file);
+		print_leaks(scores, file);
 		print_figures(scores, file);
 		print_verdict(scores, file);
 		print_confusion(scores, file);

@@ -132,6 +132,7 @@ char *hl_scores_json(const struct hilum_scores *scores)
 	json_object_set_new(root, "intervals", hl_json_resampling(scores->resamples, scores->groups));
 	json_object_set_new(root, "delong", delong(scores));
 	json_object_set_new(root, "reliability", reliability(&scores->reliability));
+	json_object_set_new(root, "leaks", json_integer(scores->leaks));
 	json_object_set_new(root, "by", json_string(scores->aggregate ? "group" : "case"));
 	json_object_set_new(root, "aggregate", scores->aggregate ? json_string(scores->aggregate) : json_null());
 	json_object_set_new(root, "aggregate_chosen_on_validation", json_boolean(scores->chosen_on_validation));
