@@ -160,5 +160,5 @@ const struct hl_op hl_op_batchnorm = {
     .forward = forward,
     .backward = backward,
     .samples = (const char *const[]){"2x1x5x7x3", "3x2x3x3x5 eps=0.001 momentum=0.3", "3x1x1x1x11", "1x1x4x5x16",
-                                     "1x1x9x3x37 momentum=1", NULL},
+                                     "1x1x9x3x37 momentum=1", "2x1x31x29x6", NULL},
 };
