@@ -2,6 +2,7 @@
 #ifndef HL_DATA_COLLECT_H
 #define HL_DATA_COLLECT_H
 #include "base/csv.h"
+#include "base/file.h"
 #include "data/dataset.h"
 
 #define HL_PATH_MAX 4096
@@ -49,6 +50,10 @@ int hl_found_compare(const void *a, const void *b);
  * parts, or the same number. path: the manifest, for messages. */
 enum hilum_status hl_stacks_make(struct hl_collect *collect, const char *path, enum hl_dims dims,
                                  struct hilum_error *error);
+
+/* Whether the files of a folder are slices of a DICOM series, as the heads of the first few tell, whatever their names
+ * are. names: what is in it. */
+bool hl_folder_is_series(const char *folder, const struct hl_names *names);
 
 /* All cases of a manifest. */
 enum hilum_status hl_manifest_read(struct hl_collect *collect, const char *path, struct hilum_error *error);

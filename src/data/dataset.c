@@ -134,6 +134,7 @@ struct walk {
 	struct hl_collect *collect;
 	int32_t origin;
 	size_t skipped; /* files of no known format */
+	size_t series;  /* folders that are cases */
 	int depth;
 	struct {
 		dev_t device;
@@ -157,6 +158,15 @@ static enum hilum_status walk_enter(struct walk *walk, const char *folder, struc
 	return HILUM_OK;
 }
 
+static enum hilum_status walk_add(struct walk *walk, const char *path, struct hilum_error *error)
+{
+	char tidy[HL_PATH_MAX];
+	const char *wrong = hl_path_tidy(path, tidy);
+	if (wrong)
+		return hl_fail(error, HILUM_ERROR_DATA, "%s: a name below it %s", walk->collect->root, wrong);
+	return hl_collect_add(walk->collect, tidy, walk->origin, NULL, HL_PART_NONE, error);
+}
+
 /* path is the folder's, relative to the root. */
 static enum hilum_status walk_folder(struct walk *walk, const char *path, struct hilum_error *error)
 {
@@ -171,8 +181,12 @@ static enum hilum_status walk_folder(struct walk *walk, const char *path, struct
 		return status;
 	}
 	status = hl_directory_list(folder, HL_CASES_MAX, &names, error);
-	for (size_t i = 0; i < names.count && !status; i++) {
-		char tidy[HL_PATH_MAX];
+	bool series = !status && walk->depth > 1 && hl_folder_is_series(folder, &names);
+	if (series) {
+		walk->series++;
+		status = walk_add(walk, path, error);
+	}
+	for (size_t i = 0; i < names.count && !status && !series; i++) {
 		child = hl_path_join(path, names.name[i]);
 		file = hl_path_join(folder, names.name[i]);
 		if (!child || !file)
@@ -181,11 +195,8 @@ static enum hilum_status walk_folder(struct walk *walk, const char *path, struct
 			status = walk_folder(walk, child, error);
 		else if (!hl_scan_has_extension(names.name[i]))
 			walk->skipped++;
-		else if (hl_path_tidy(child, tidy))
-			status =
-			    hl_fail(error, HILUM_ERROR_DATA, "%s: a file's name %s", folder, hl_path_tidy(child, tidy));
 		else
-			status = hl_collect_add(walk->collect, tidy, walk->origin, NULL, HL_PART_NONE, error);
+			status = walk_add(walk, child, error);
 		hl_free(child);
 		hl_free(file);
 	}
@@ -204,7 +215,7 @@ static bool is_part_name(const char *name)
 	return false;
 }
 
-static enum hilum_status walk_class(struct hl_collect *collect, const char *name, size_t *skipped,
+static enum hilum_status walk_class(struct hl_collect *collect, const char *name, size_t *skipped, size_t *series,
                                     struct hilum_error *error)
 {
 	struct walk walk = {.collect = collect};
@@ -217,6 +228,7 @@ static enum hilum_status walk_class(struct hl_collect *collect, const char *name
 		return hl_prefix(error, HILUM_ERROR_DATA, "%s", collect->root);
 	enum hilum_status status = walk_folder(&walk, name, error);
 	*skipped += walk.skipped;
+	*series += walk.series;
 	if (!status && collect->count == before)
 		return hl_fail(error, HILUM_ERROR_DATA, "%s/%s: no pictures in this class folder", collect->root, name);
 	return status;
@@ -226,7 +238,7 @@ static enum hilum_status collect_folders(struct hl_collect *collect, struct hilu
 {
 	struct hl_names names = {0};
 	enum hilum_status status = hl_directory_list(collect->root, HL_CASES_MAX, &names, error);
-	size_t skipped = 0, folders = 0, parts = 0, loose = 0;
+	size_t skipped = 0, series = 0, folders = 0, parts = 0, loose = 0;
 	if (status)
 		return status;
 	for (size_t i = 0; i < names.count && !status; i++) {
@@ -236,7 +248,7 @@ static enum hilum_status collect_folders(struct hl_collect *collect, struct hilu
 		} else if (hl_path_is_directory(folder)) {
 			folders++;
 			parts += is_part_name(names.name[i]);
-			status = walk_class(collect, names.name[i], &skipped, error);
+			status = walk_class(collect, names.name[i], &skipped, &series, error);
 		} else {
 			loose += hl_scan_has_extension(names.name[i]);
 		}
@@ -255,6 +267,9 @@ static enum hilum_status collect_folders(struct hl_collect *collect, struct hilu
 		    "%s: its folders are named like the parts of a split, not like classes; give a CSV manifest "
 		    "with a split column",
 		    collect->root);
+	if (series > 0)
+		hl_log(HILUM_LOG_INFO, "%s: %zu folder%s of DICOM series, each one case", collect->root, series,
+		       series == 1 ? "" : "s");
 	if (skipped > 0)
 		hl_log(HILUM_LOG_WARNING, "%s: %zu file%s of no known picture format skipped", collect->root, skipped,
 		       skipped == 1 ? "" : "s");

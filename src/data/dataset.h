@@ -1,5 +1,5 @@
 /* A data set: a folder whose subfolders are classes, or a CSV manifest (path,label and optionally group or patient,
- * split, and stack or nodule with slice). Nothing is decoded here.
+ * split, and stack or nodule with slice). No pixels are decoded here.
  *
  * A case is a file, a folder with a series or an archive. In 3-D the rows of a manifest that have one patient and one
  * stack (or nodule) are one case, its slices in the order of the column slice; in 2.5-D each row is a case that knows
@@ -49,9 +49,11 @@ struct hl_dataset_options {
 };
 
 /* Folder: class folders are taken as they are named; files whose name no format claims are skipped and counted in a
- * warning; folders inside class folders are walked. A binary task's positive class: of two folders the one whose name
- * is not one of the usual negatives (normal, healthy, negative, control, benign, no..., 0); otherwise the second in
- * order. Errors: fewer than two classes, an empty class, a label without cases, a duplicate path. */
+ * warning; folders inside class folders are walked, but one whose files are slices of a DICOM series is a case, so that
+ * its slices never stand on two sides of a split (list them in a manifest where they are cases). A binary task's
+ * positive class: of two folders the one whose name is not one of the usual negatives (normal, healthy, negative,
+ * control, benign, no..., 0); otherwise the second in order. Errors: fewer than two classes, an empty class, a label
+ * without cases, a duplicate path. */
 enum hilum_status hl_dataset_open(const char *path, const struct hl_dataset_options *options, struct hl_dataset **out,
                                   struct hilum_error *error);
 void hl_dataset_free(struct hl_dataset *dataset);

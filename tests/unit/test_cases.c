@@ -901,6 +901,58 @@ static void finds_leaks_in_stacks(void **state)
 	assert_int_equal(leaks(*state, HL_DIMS_25, 0), 1);
 }
 
+/* A folder of a DICOM series below a class folder is a case, whatever its files are called; other pictures beside it
+ * are cases of their own. */
+static void takes_folders_of_series(void **state)
+{
+	const struct pictures *pictures = *state;
+	struct hilum_phantom_options options;
+	struct hl_dataset *dataset = NULL;
+	struct hilum_error error = {0};
+	struct hl_recipe recipe = make_recipe(HL_DIMS_2, 1);
+	struct hl_met met = {0};
+	uint8_t out[PLANE];
+	char path[512], file[1024], bare[1024];
+	hilum_options_init(hilum_phantom_option_table, &options);
+	pictures_path(pictures, "series", path);
+	options.directory = path;
+	options.cases = 2;
+	options.size = 32;
+	options.format = 2;
+	options.volume = true;
+	options.slices = 4;
+	if (hilum_phantom_write(&options, &error))
+		fail_msg("%s", error.message);
+	pictures_png(pictures, "series/normal/case-0009.png", 8, 8, 1);
+	pictures_folder(pictures, "series/normal/deep");
+	pictures_png(pictures, "series/normal/deep/one.png", 8, 8, 2);
+	pictures_png(pictures, "series/normal/deep/two.png", 8, 8, 3);
+	for (int again = 0; again < 2; again++) {
+		size_t series = 0;
+		if (hl_dataset_open(path, NULL, &dataset, &error))
+			fail_msg("%s", error.message);
+		assert_int_equal(dataset->count, 5);
+		for (size_t i = 0; i < dataset->count; i++) {
+			const struct hl_case *item = &dataset->cases[i];
+			assert_int_equal(hl_dataset_read(dataset, i, &recipe, out, &met, &error), HILUM_OK);
+			series += met.slices == 4;
+			if (met.slices != 4 || again)
+				continue;
+			/* Without an ending, as archives of hospitals name them. */
+			struct hl_names names = {0};
+			assert_int_equal(hl_directory_list(item->file, 10, &names, NULL), HILUM_OK);
+			for (size_t k = 0; k < names.count; k++) {
+				snprintf(file, sizeof(file), "%s/%s", item->file, names.name[k]);
+				snprintf(bare, sizeof(bare), "%s/%zu", item->file, k);
+				assert_int_equal(rename(file, bare), 0);
+			}
+			hl_names_free(&names);
+		}
+		assert_int_equal(series, 2);
+		hl_dataset_free(dataset);
+	}
+}
+
 #define WITH_PICTURES(test) cmocka_unit_test_setup_teardown(test, pictures_setup, pictures_teardown)
 
 int main(void)
@@ -927,6 +979,7 @@ int main(void)
 	    WITH_PICTURES(draws_slices),
 	    WITH_PICTURES(answers_data_sets_as_files),
 	    WITH_PICTURES(finds_leaks_in_stacks),
+	    WITH_PICTURES(takes_folders_of_series),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
