@@ -77,7 +77,7 @@ static bool put_heat(struct hl_page *page, const struct hilum_explanation *e)
 	for (size_t i = 0; i < SIDE * SIDE; i++)
 		heat[i] = (float)hot[i] / 255;
 	hl_heat_blend(grey, heat, SIDE * SIDE, colours);
-	hl_put(page, "<div class=\"pair\">");
+	hl_put(page, "<div class=\"heat\">");
 	put_image(page, grey, 1, "the slice that was answered");
 	snprintf(said, sizeof(said), "the same slice under %sheat: where what speaks for %s lies",
 	         e->sanity.reliable ? "" : "unreliable ", e->subject);
