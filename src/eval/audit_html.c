@@ -15,7 +15,7 @@
 #define PACKED_MAX (HL_LOOK_PIXELS + HL_LOOK_SIDE + 1024)
 
 static const char head[] =
-    "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n"
+    "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n"
     "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n<title>Audit of a data set</title>\n"
     "<style>\n:root{color-scheme:light dark;--ink:#1c2128;--soft:#57606a;--page:#fff;--line:#d0d7de;--warn:#9a3412}\n"
     "@media (prefers-color-scheme:dark){:root{--ink:#e6edf3;--soft:#9aa4ae;--page:#14181d;--line:#363d46;"
@@ -24,10 +24,13 @@ static const char head[] =
     "padding:1.5rem}\nh1{font-size:1.6rem}h2{font-size:1.2rem;margin-top:2rem}\n"
     "p.soft,figcaption{color:var(--soft);font-size:.85rem}\n.warn{color:var(--warn);font-weight:600}\n"
     "table{border-collapse:collapse;width:100%}th,td{text-align:left;padding:.3rem .6rem;border-bottom:1px solid "
-    "var(--line);overflow-wrap:anywhere}\ntd.n{font-variant-numeric:tabular-nums;white-space:nowrap}\n"
-    ".pairs{display:grid;grid-template-columns:repeat(auto-fill,minmax(17rem,1fr));gap:1rem}\n"
+    "var(--line)}td.f{overflow-wrap:anywhere}\ntd.n{font-variant-numeric:tabular-nums;white-space:nowrap}\n"
+    ".pairs{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(17rem,100%),1fr));gap:1rem}\n"
     "figure{margin:0;border:1px solid var(--line);border-radius:6px;padding:.6rem}\n"
-    "figure img{width:49%;height:auto;background:#000}figcaption{overflow-wrap:anywhere}\n</style>\n</head>\n<body>\n";
+    ".two{display:grid;grid-template-columns:1fr 1fr;gap:.4rem}.two img{width:100%;height:auto;background:#000}\n"
+    "figcaption{overflow-wrap:anywhere;margin-top:.4rem}figcaption b{color:var(--ink)}.wide{overflow-x:auto}\n"
+    "@media (max-width:40rem){body{padding:1rem}table{font-size:.8rem}th,td{padding:.3rem}}\n"
+    "@media print{figure{break-inside:avoid}}\n</style>\n</head>\n<body>\n<main>\n";
 
 static enum hilum_status put_escaped(struct hl_buffer *page, const char *text, struct hilum_error *error)
 {
@@ -110,13 +113,13 @@ static enum hilum_status put_pair(struct hl_buffer *page, const struct hilum_aud
                                   struct hilum_error *error)
 {
 	const uint32_t index[2] = {pair->a, pair->b};
-	enum hilum_status status = hl_buffer_print(page, error, "<figure>");
+	enum hilum_status status = hl_buffer_print(page, error, "<figure><div class=\"two\">");
 	for (int k = 0; k < 2 && !status; k++)
 		status =
 		    put_picture(page, audit->dataset->cases[index[k]].path, audit->looks.look[index[k]].small, error);
 	if (!status)
-		status = hl_buffer_print(page, error, "<figcaption>%s, correlation %.3f", hl_alike_names[pair->kind],
-		                         (double)pair->score);
+		status = hl_buffer_print(page, error, "</div><figcaption><b>%s</b>, correlation %.3f",
+		                         hl_alike_names[pair->kind], (double)pair->score);
 	for (int k = 0; k < 2 && !status; k++) {
 		char part[24];
 		status = hl_buffer_print(page, error, "<br>");
@@ -129,7 +132,7 @@ static enum hilum_status put_pair(struct hl_buffer *page, const struct hilum_aud
 	return status ? status : hl_buffer_print(page, error, "</figcaption></figure>\n");
 }
 
-/* Up to SHOWN_OF_A_KIND pairs that are concerned. */
+/* Up to SHOWN_OF_A_KIND pairs that are concerned, one of each first picture. */
 typedef bool is_concerned(const struct hilum_audit *audit, const struct hl_pair *pair, int kind);
 
 static bool of_kind(const struct hilum_audit *audit, const struct hl_pair *pair, int kind)
@@ -154,18 +157,27 @@ static enum hilum_status put_pairs(struct hl_buffer *page, const struct hilum_au
                                    int kind, const char *title, struct hilum_error *error)
 {
 	size_t count = 0;
+	uint32_t last = 0;
 	enum hilum_status status = HILUM_OK;
 	for (size_t i = 0; i < audit->pairs.count; i++)
 		count += concerned(audit, &audit->pairs.pair[i], kind);
 	if (count == 0)
 		return HILUM_OK;
-	status = hl_buffer_print(page, error, "<h2>%s: %zu</h2>\n%s<div class=\"pairs\">\n", title, count,
-	                         count > SHOWN_OF_A_KIND ? "<p class=\"soft\">The first twelve.</p>\n" : "");
-	for (size_t i = 0, shown = 0; i < audit->pairs.count && shown < SHOWN_OF_A_KIND && !status; i++)
-		if (concerned(audit, &audit->pairs.pair[i], kind)) {
-			status = put_pair(page, audit, &audit->pairs.pair[i], error);
-			shown++;
-		}
+	status = hl_buffer_print(page, error, "<h2>%s: %zu</h2>\n", title, count);
+	if (!status && count > 1)
+		status =
+		    hl_buffer_print(page, error, "<p class=\"soft\">Shown are at most %d, of different pictures.</p>\n",
+		                    SHOWN_OF_A_KIND);
+	if (!status)
+		status = hl_buffer_print(page, error, "<div class=\"pairs\">\n");
+	for (size_t i = 0, shown = 0; i < audit->pairs.count && shown < SHOWN_OF_A_KIND && !status; i++) {
+		const struct hl_pair *pair = &audit->pairs.pair[i];
+		if (!concerned(audit, pair, kind) || (shown > 0 && pair->a == last))
+			continue;
+		status = put_pair(page, audit, pair, error);
+		last = pair->a;
+		shown++;
+	}
 	return status ? status : hl_buffer_print(page, error, "</div>\n");
 }
 
@@ -194,10 +206,14 @@ static enum hilum_status put_shortcuts(struct hl_buffer *page, const struct hilu
 	enum hilum_status status = HILUM_OK;
 	if (audit->shortcuts == 0)
 		return HILUM_OK;
-	status = hl_buffer_print(page, error,
-	                         "<h2>What predicts the label by itself</h2>\n<p class=\"soft\">0.5 is chance.</p>\n"
-	                         "<table><thead><tr><th>what</th><th>ROC-AUC</th><th>95 %% interval</th><th>note</th>"
-	                         "</tr></thead><tbody>\n");
+	status = hl_buffer_print(
+	    page, error,
+	    "<h2>What predicts the label by itself</h2>\n<p class=\"soft\">0.5 is chance. What stands out may be "
+	    "learnt instead of the disease.</p>\n"
+	    "<section class=\"wide\" tabindex=\"0\" aria-label=\"Shortcuts\"><table><thead><tr>"
+	    "<th scope=\"col\">what</th><th scope=\"col\">ROC-AUC</th>"
+	    "<th scope=\"col\">95 %% interval</th><th scope=\"col\">note</th>"
+	    "</tr></thead><tbody>\n");
 	for (size_t i = 0; i < audit->shortcuts && !status; i++) {
 		const struct hl_shortcut *shortcut = &audit->shortcut[i];
 		status = hl_buffer_print(page, error, "<tr><td>%s</td><td class=\"n%s\">", shortcut->title,
@@ -210,12 +226,15 @@ static enum hilum_status put_shortcuts(struct hl_buffer *page, const struct hilu
 			             ? hl_buffer_print(page, error, "</td><td>none</td><td>")
 			             : hl_buffer_print(page, error, "</td><td class=\"n\">%.3f to %.3f</td><td>",
 			                               shortcut->interval.low, shortcut->interval.high);
+		if (!status && hl_shortcut_stands_out(shortcut))
+			status = hl_buffer_print(page, error, "<span class=\"warn\">a shortcut</span>%s",
+			                         shortcut->note[0] ? ": " : "");
 		if (!status)
 			status = put_escaped(page, shortcut->note, error);
 		if (!status)
 			status = hl_buffer_print(page, error, "</td></tr>\n");
 	}
-	return status ? status : hl_buffer_print(page, error, "</tbody></table>\n");
+	return status ? status : hl_buffer_print(page, error, "</tbody></table></section>\n");
 }
 
 static enum hilum_status put_unreadable(struct hl_buffer *page, const struct hilum_audit *audit,
@@ -227,11 +246,13 @@ static enum hilum_status put_unreadable(struct hl_buffer *page, const struct hil
 		if (!audit->looks.look[i].reason)
 			continue;
 		if (count++ == 0)
-			status = hl_buffer_print(page, error,
-			                         "<h2>Files that cannot be used</h2>\n<table><thead><tr><th>file</th>"
-			                         "<th>why</th></tr></thead><tbody>\n");
+			status = hl_buffer_print(
+			    page, error,
+			    "<h2>Files that cannot be used</h2>\n<section class=\"wide\" "
+			    "tabindex=\"0\" aria-label=\"Files that cannot be used\"><table><thead>"
+			    "<tr><th scope=\"col\">file</th><th scope=\"col\">why</th></tr></thead><tbody>\n");
 		if (!status)
-			status = hl_buffer_print(page, error, "<tr><td>");
+			status = hl_buffer_print(page, error, "<tr><td class=\"f\">");
 		if (!status)
 			status = put_escaped(page, audit->dataset->cases[i].path, error);
 		if (!status)
@@ -241,7 +262,7 @@ static enum hilum_status put_unreadable(struct hl_buffer *page, const struct hil
 		if (!status)
 			status = hl_buffer_print(page, error, "</td></tr>\n");
 	}
-	return status || count == 0 ? status : hl_buffer_print(page, error, "</tbody></table>\n");
+	return status || count == 0 ? status : hl_buffer_print(page, error, "</tbody></table></section>\n");
 }
 
 enum hilum_status hilum_audit_html(const struct hilum_audit *audit, const char *path, struct hilum_error *error)
@@ -266,7 +287,8 @@ enum hilum_status hilum_audit_html(const struct hilum_audit *audit, const char *
 	}
 	if (!status)
 		status = hl_buffer_print(&page, error,
-		                         "<p class=\"soft\">hilum %s. For research only; not a medical device.</p>\n"
+		                         "</main>\n<footer><p class=\"soft\">hilum %s. For research only; not a "
+		                         "medical device.</p></footer>\n"
 		                         "</body>\n</html>\n",
 		                         hilum_version());
 	if (!status) {
