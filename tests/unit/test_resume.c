@@ -221,7 +221,12 @@ static void test_damaged_checkpoint(void **state)
 		bytes.data[at] ^= 0x10;
 		struct hl_part part = {bytes.data, bytes.length};
 		assert_int_equal(hl_file_write(path, &part, 1, NULL), HILUM_OK);
-		expect(&options, HILUM_ERROR_FORMAT, "");
+		/* "F32" becomes a type that another version may know. */
+		struct hilum_error error;
+		struct hilum_train_result result;
+		enum hilum_status got = hilum_train(&options, NULL, &result, &error);
+		if (got != HILUM_ERROR_FORMAT && got != HILUM_ERROR_UNSUPPORTED)
+			fail_msg("byte %zu: %s", at, hilum_status_name(got));
 		bytes.data[at] ^= 0x10;
 	}
 	struct hl_part part = {bytes.data, bytes.length};
