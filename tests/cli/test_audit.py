@@ -71,9 +71,12 @@ class Audit(Phantoms):
         run(*arguments, "--allow-leakage", "--out", self.file("allowed"))
         self.assertGreater(run_json("info", self.file("allowed"))["provenance"]["leaks"], 0)
         self.assertIn("leaks", run("info", self.file("allowed")).stdout)
+        self.assertGreater(run_json("eval", self.file("allowed"), self.copied)["leaks"], 0)
+        self.assertIn("Leakage was allowed", run("eval", self.file("allowed"), self.copied).stdout)
         run(*arguments, "--groups", "auto", "--out", self.file("inferred"))
         model = run_json("info", self.file("inferred"))
         self.assertNotIn("leaks", model["provenance"])
+        self.assertNotIn("Leakage", run("eval", self.file("inferred"), self.copied).stdout)
         self.assertTrue(model["provenance"]["grouped"])
 
 

@@ -19,7 +19,7 @@
 
 #define SIDE 96
 #define PATIENTS 6
-#define CHANGES 6
+#define CHANGES 8
 
 static char folder[64];
 
@@ -47,8 +47,16 @@ static double changed(const float *in, int change, int x, int y, double noise)
 		gain = 0.8;
 		offset = 0.1;
 		break;
-	default:
+	case 5:
 		offset = 0.03 * noise;
+		break;
+	case 6: /* a cut between the positions that are searched */
+		u = 5 + 0.85 * x;
+		v = 8 + 0.85 * y;
+		break;
+	default: /* what is dark is lost */
+		gain = 1.3;
+		offset = -0.2;
 	}
 	if (u < 0 || v < 0 || u > SIDE - 1 || v > SIDE - 1)
 		return 0;
@@ -132,7 +140,8 @@ static void tell(const struct hl_dataset *dataset, uint32_t index, int *patient,
 static void test_every_change_is_found_and_named(void **state)
 {
 	static const enum hl_alike expected[CHANGES] = {HL_ALIKE_TURNED,  HL_ALIKE_TURNED,     HL_ALIKE_SHIFTED,
-	                                                HL_ALIKE_ROTATED, HL_ALIKE_BRIGHTNESS, HL_ALIKE_NOISE};
+	                                                HL_ALIKE_ROTATED, HL_ALIKE_BRIGHTNESS, HL_ALIKE_NOISE,
+	                                                HL_ALIKE_CROPPED, HL_ALIKE_BRIGHTNESS};
 	bool found[PATIENTS][CHANGES] = {{false}};
 	struct hl_dataset *dataset;
 	struct hl_pairs pairs;
