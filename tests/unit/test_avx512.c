@@ -53,19 +53,26 @@ static struct hl_tensor widened(const struct hl_tensor *of)
 	return out;
 }
 
-static void assert_near(const struct hl_tensor *got, const struct hl_tensor *expected, const char *what)
+/* |got - expected| / |expected| in the Euclidean norm. */
+static double error_of(const struct hl_tensor *got, const struct hl_tensor *expected)
 {
 	struct hl_tensor values = widened(got);
 	const float *a = values.data, *b = expected->data;
-	double apart = 0, norm = 1e-6, limit = got->type == HL_BF16 ? 1e-2 : 1e-5;
+	double apart = 0, norm = 1e-6;
 	for (int64_t i = 0; i < hl_shape_count(got->shape); i++) {
 		double difference = (double)a[i] - b[i];
 		apart += difference * difference;
 		norm += (double)b[i] * b[i];
 	}
-	if (!(sqrt(apart / norm) <= limit))
-		fail_msg("%s, %s: error %.3g", what, got->type == HL_BF16 ? "bf16" : "fp32", sqrt(apart / norm));
 	free(values.data);
+	return sqrt(apart / norm);
+}
+
+static void assert_near(const struct hl_tensor *got, const struct hl_tensor *expected, const char *what)
+{
+	double error = error_of(got, expected), limit = got->type == HL_BF16 ? 1e-2 : 1e-5;
+	if (!(error <= limit))
+		fail_msg("%s, %s: error %.3g", what, got->type == HL_BF16 ? "bf16" : "fp32", error);
 }
 
 /* ---- layers behind one another ---- */
@@ -126,6 +133,8 @@ static void chain_close(struct chain *chain)
 	}
 }
 
+static bool strict;
+
 static struct hl_compile request_of(const struct chain *chain, enum hl_type type, int32_t threads)
 {
 	const struct node *head = &chain->node[0];
@@ -134,6 +143,7 @@ static struct hl_compile request_of(const struct chain *chain, enum hl_type type
 	                             .shapes = &head->shapes,
 	                             .links = chain->nodes - 1,
 	                             .type = type,
+	                             .strict = strict,
 	                             .threads = threads};
 	for (int i = 1; i < chain->nodes; i++)
 		request.link[i - 1] =
@@ -244,6 +254,13 @@ static void test_chains(void **state)
 	    {"conv filters=33 size=3 pad=1x0x2 stride=1; relu", "2x1x27x38x16"},
 	    {"conv filters=20 size=2x3x3 pad=1x1x1 stride=1; add", "5x2x3x2x50"},
 	    {"conv filters=20 size=1x3x3 stride=2x1x1 dilation=3x1x1; add", "5x5x6x7x17"},
+	    /* for tiles: several images a task, rows in pieces, every remainder by the stride */
+	    {"conv filters=33 size=3 pad=1; relu", "19x1x3x3x33"},
+	    {"conv filters=17 size=1; add", "1x1x50x150x5"},
+	    {"conv filters=18 size=1x3 pad=0x1; batchnorm", "1x1x2x4100x33"},
+	    {"conv filters=18 size=2x3 stride=2x3 pad=1x2", "1x1x5x9000x34"},
+	    {"conv filters=40 size=4x5 stride=3x2 dilation=2x3 pad=5x4; relu", "2x1x17x19x66"},
+	    {"conv filters=20 size=2x3x3 stride=2x3x2 pad=1; add", "9x5x7x8x49"},
 	};
 	(void)state;
 	check_chains(chains, sizeof(chains) / sizeof(chains[0]));
@@ -314,6 +331,48 @@ static void test_slices(void **state)
 	check_chains(chains, sizeof(chains) / sizeof(chains[0]));
 }
 
+/* Float32 on tiles: as exact as two and three parts are, and strict the very bits that there are without tiles. */
+static void test_parts(void **state)
+{
+	static const char *const texts[] = {"conv filters=40 size=3 pad=1", "conv filters=40 size=1",
+	                                    "conv filters=32 size=5"};
+	static const int channels[] = {70, 32, 3};
+	const char *processor = getenv("HILUM_CPU");
+	(void)state;
+	if (!hl_cpu_describe().amx)
+		skip();
+	for (int i = 0; i < 3; i++) {
+		struct hl_shape shape = {2, 1, 12, 17, channels[i]};
+		struct hl_tensor in = tensor(shape, HL_F32, 1), out[4];
+		struct chain chain;
+		chain_open(&chain, texts[i], shape);
+		struct hl_tensor expected = run_reference(&chain, &in, &in);
+		assert_int_equal(run_backend(&chain, &in, &in, 1, &out[0]), HILUM_OK);
+		setenv("HILUM_FP32_PRODUCTS", "6", 1);
+		assert_int_equal(run_backend(&chain, &in, &in, 1, &out[1]), HILUM_OK);
+		unsetenv("HILUM_FP32_PRODUCTS");
+		strict = true;
+		assert_int_equal(run_backend(&chain, &in, &in, 1, &out[2]), HILUM_OK);
+		strict = false;
+		setenv("HILUM_CPU", "avx512", 1);
+		assert_int_equal(run_backend(&chain, &in, &in, 1, &out[3]), HILUM_OK);
+		if (processor)
+			setenv("HILUM_CPU", "amx-emulated", 1);
+		else
+			unsetenv("HILUM_CPU");
+		double three = error_of(&out[0], &expected), six = error_of(&out[1], &expected);
+		/* The reference sums in float32 too. */
+		if (!(three > 2e-6 && three < 6e-6 && six < 1.2e-6))
+			fail_msg("%s: error %.3g with two parts, %.3g with three", texts[i], three, six);
+		assert_memory_equal(out[2].data, out[3].data, (size_t)hl_shape_count(out[2].shape) * sizeof(float));
+		for (int k = 0; k < 4; k++)
+			free(out[k].data);
+		free(in.data);
+		free(expected.data);
+		chain_close(&chain);
+	}
+}
+
 /* ---- gradient of the input ---- */
 
 static void check_gradient(const char *text, const char *shape_text, enum hl_type type)
@@ -369,6 +428,8 @@ static void test_gradient(void **state)
 	    {"conv filters=18 size=2x3x3 stride=2x1x1 pad=0x2x0", "2x7x6x5x40"},
 	    {"conv filters=320 size=3 pad=1", "1x1x5x7x20"},
 	    {"conv filters=20 size=1 pad=2 stride=3", "1x1x3x2x18"},
+	    {"conv filters=34 size=3 pad=1 stride=2", "19x1x5x4x33"},
+	    {"conv filters=65 size=3x3x2 pad=1 stride=2x2x1", "9x3x5x4x7"},
 	};
 	(void)state;
 	for (int type = HL_F32; type <= HL_BF16; type++)
@@ -422,6 +483,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_chains), cmocka_unit_test(test_nan),      cmocka_unit_test(test_tiles),
 	    cmocka_unit_test(test_slices), cmocka_unit_test(test_gradient), cmocka_unit_test(test_refused),
+	    cmocka_unit_test(test_parts),
 	};
 	find_backend(NULL);
 	if (!backend || !runs(HL_F32)) {
