@@ -3,11 +3,12 @@
  * Candidates   Every picture is described by its band-passed grey at places within a circle, a vector of unit length
  *              that brightness and contrast do not touch. The vectors of one picture turned eight ways, shrunk, shifted
  *              and rotated a little are held against the plain vector of every other; each picture keeps those that are
- *              most like it. All pairs are looked at: there is no index that could miss one.
+ *              most like it, after going on from the position that fits best along the tangents. All pairs are looked
+ *              at: there is no index that could miss one.
  * Proof        A candidate is registered by an affine map (Baker and Matthews, "Lucas-Kanade 20 years on: a unifying
  *              framework", IJCV 56, 2004, inverse compositional; grey values normalised in the overlap), and must then
  *              agree in its grey and, with all that is coarse taken away, in its details: that chests are alike is no
- *              proof.
+ *              proof. What one has more noise of, and grey that one has lost, is no difference.
  * Kind         What the map and the grey values say that was done to one to get the other. */
 #ifndef HL_DATA_ALIKE_H
 #define HL_DATA_ALIKE_H
