@@ -201,6 +201,8 @@ enum hilum_status hl_scores_from_predictions(const struct hl_dataset *dataset, c
 	if (status)
 		goto out;
 	scores->unreadable = predictions->unreadable;
+	scores->refused = predictions->refused;
+	scores->unusual = predictions->unusual;
 	snprintf(scores->part, sizeof(scores->part), "%s", part ? part : "");
 	*out = scores;
 out:
@@ -243,5 +245,9 @@ double hilum_scores_get(const struct hilum_scores *scores, const char *name)
 		return (double)scores->groups;
 	if (strcmp(name, "unreadable") == 0)
 		return (double)scores->unreadable;
+	if (strcmp(name, "refused") == 0)
+		return (double)scores->refused;
+	if (strcmp(name, "unusual") == 0)
+		return (double)scores->unusual;
 	return (double)NAN;
 }

@@ -22,7 +22,8 @@ struct hilum_scores {
 	size_t cases;              /* that were made into groups; 0: they were not */
 	int64_t leaks;             /* pairs of one picture across the model's own split that its training was allowed */
 	size_t unreadable;
-	char part[16]; /* "test", "all", ...; empty when scored from a table */
+	size_t refused, unusual; /* cases that a prediction would refuse; that lie far from the training pictures */
+	char part[16];           /* "test", "all", ...; empty when scored from a table */
 };
 
 /* The entries of hilum_score_option_table, at a member of that type in any structure; an option table's OPTION(place,

@@ -50,6 +50,12 @@ static void print_heading(const struct hilum_scores *scores, FILE *file)
 	if (scores->unreadable)
 		fprintf(file, "%zu file%s could not be read and %s not scored\n", scores->unreadable,
 		        scores->unreadable == 1 ? "" : "s", scores->unreadable == 1 ? "is" : "are");
+	if (scores->refused)
+		fprintf(file, "%zu case%s would be refused by hilum predict as no chest CT; scored all the same\n",
+		        scores->refused, scores->refused == 1 ? "" : "s");
+	if (scores->unusual)
+		fprintf(file, "%zu case%s unlike the training pictures\n", scores->unusual,
+		        scores->unusual == 1 ? " is" : "s are");
 }
 
 static void print_row(const struct hilum_scores *scores, const struct hl_figure *figure, FILE *file)

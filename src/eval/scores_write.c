@@ -143,6 +143,8 @@ char *hl_scores_json(const struct hilum_scores *scores)
 	json_object_set_new(root, "decision_curve",
 	                    curve ? decision_curve(&scores->table, &scores->metrics) : json_null());
 	json_object_set_new(root, "unreadable", json_integer((json_int_t)scores->unreadable));
+	json_object_set_new(root, "refused", json_integer((json_int_t)scores->refused));
+	json_object_set_new(root, "unusual", json_integer((json_int_t)scores->unusual));
 	json_object_set_new(root, "part", scores->part[0] ? hl_json_text(scores->part) : json_null());
 	json_object_set_new(root, "research_use_only", json_true());
 	return hl_json_dump(root);

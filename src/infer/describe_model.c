@@ -4,6 +4,7 @@
 #include "base/buffer.h"
 #include "base/memory.h"
 #include "infer/predict.h"
+#include "model/domain.h"
 #include "nn/arch.h"
 #include "nn/plan.h"
 
@@ -288,6 +289,23 @@ static void print_quantization(const struct description *this, FILE *file)
 	fputc('\n', file);
 }
 
+static void print_domain(const struct description *this, FILE *file)
+{
+	struct hl_domain domain = {0};
+	if (!this->model->domain || hl_domain_parse(this->model->domain, &domain, NULL))
+		return;
+	fprintf(file, "\n  of %lld training pictures %lld look like chest CT: %s\n", (long long)domain.looked,
+	        (long long)domain.chests,
+	        domain.rule ? "anything else is refused" : "nothing is refused for not looking so");
+	if (domain.traits > 0)
+		fprintf(file,
+		        "  unusual is a distance above %.4g, as at most %.3g %% of pictures like %lld of the %s part "
+		        "have\n",
+		        domain.threshold, 100 * domain.rate, (long long)domain.cases,
+		        domain.validation ? "validation" : "training");
+	hl_domain_free(&domain);
+}
+
 static void print_text(const struct description *this, const char *path, FILE *file)
 {
 	print_summary(this, path, file);
@@ -302,6 +320,7 @@ static void print_text(const struct description *this, const char *path, FILE *f
 	print_scores(this, file);
 	print_calibration(this, file);
 	print_quantization(this, file);
+	print_domain(this, file);
 	fputs("Research use only: not a medical device.\n", file);
 }
 

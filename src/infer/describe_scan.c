@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/memory.h"
+#include "scan/chest.h"
 #include "scan/load.h"
 
 /* ---- values ---- */
@@ -173,7 +174,7 @@ static json_t *histogram_json(const struct values *values)
 }
 
 static json_t *scan_json(const char *path, const struct hl_volume *volume, const struct hl_findings *findings,
-                         const struct values *values)
+                         const struct values *values, enum hl_chest_verdict verdict)
 {
 	bool hounsfield = volume->unit == HL_UNIT_HOUNSFIELD;
 	const char *warning = warning_of(volume);
@@ -186,6 +187,10 @@ static json_t *scan_json(const char *path, const struct hl_volume *volume, const
 	    (json_int_t)values->undefined, "spacing_mm", numbers(volume->spacing, 3), "oriented", (int)volume->oriented,
 	    "findings", findings_json(findings), "research_use_only", 1);
 
+	if (root)
+		json_object_set_new(root, "chest",
+		                    json_pack("{s:b, s:s}", "plausible", (int)(verdict == HL_CHEST_YES), "reason",
+		                              hl_chest_reason(verdict)));
 	if (root && volume->oriented) {
 		json_object_set_new(root, "origin_lps", numbers(volume->origin, 3));
 		json_object_set_new(root, "directions_lps", numbers(volume->direction[0], 9));
@@ -242,7 +247,7 @@ static void print_bands(const struct values *values, FILE *file)
 }
 
 static void print_scan(const char *path, const struct hl_volume *volume, const struct hl_findings *findings,
-                       const struct values *values, FILE *file)
+                       const struct values *values, enum hl_chest_verdict verdict, FILE *file)
 {
 	const char *warning = warning_of(volume);
 	bool hounsfield = volume->unit == HL_UNIT_HOUNSFIELD;
@@ -257,6 +262,10 @@ static void print_scan(const char *path, const struct hl_volume *volume, const s
 	        hounsfield ? "Hounsfield units" : "grey levels", values->minimum, values->maximum, values->mean);
 	if (values->undefined)
 		fprintf(file, "  undefined  %lld values are not numbers\n", (long long)values->undefined);
+	if (verdict == HL_CHEST_YES)
+		fputs("  looks like a chest CT\n", file);
+	else
+		fprintf(file, "  does not look like a chest CT: %s\n", hl_chest_reason(verdict));
 	print_place(volume, file);
 	if (hounsfield && values->count > 0)
 		print_bands(values, file);
@@ -313,6 +322,7 @@ enum hilum_status hl_describe_scan(const char *path, enum hilum_output output, F
 	struct hl_findings findings = {0};
 	struct hl_volume volume;
 	struct values values = {0};
+	enum hl_chest_verdict verdict = HL_CHEST_YES;
 	enum hilum_status status;
 
 	status = hl_load(path, NULL, &volume, &findings, error);
@@ -325,10 +335,12 @@ enum hilum_status hl_describe_scan(const char *path, enum hilum_output output, F
 	if (status)
 		return status;
 	status = measure(&volume, &values, error);
+	if (!status)
+		status = hl_chest_judge(&volume, &verdict, error);
 	if (!status && output == HILUM_OUTPUT_JSON)
-		status = hl_put_json(file, scan_json(path, &volume, &findings, &values), error);
+		status = hl_put_json(file, scan_json(path, &volume, &findings, &values, verdict), error);
 	else if (!status)
-		print_scan(path, &volume, &findings, &values, file);
+		print_scan(path, &volume, &findings, &values, verdict, file);
 	hl_volume_free(&volume);
 	return status;
 }

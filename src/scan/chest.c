@@ -291,7 +291,9 @@ static bool looks_like_tissue(const struct hl_chest *chest)
 {
 	bool lung = chest->lung_spread >= 0.09 && chest->lung_spread <= 0.42 && chest->solid >= 0.75;
 	bool body = chest->body_spread >= 0.09 && chest->body_spread <= 0.32;
-	return lung && body && chest->edges >= 0.075 && chest->edges <= 0.33 && chest->symmetry >= -0.1;
+	/* Coarser pixels are further apart. */
+	double steep = 0.33 * sqrt(SIDE / chest->side);
+	return lung && body && chest->edges >= 0.075 && chest->edges <= steep && chest->symmetry >= -0.1;
 }
 
 /* The limits lie a little beyond what 1,097 slices of a hospital, those of three other scanners through four windows
@@ -347,6 +349,7 @@ enum hilum_status hl_chest_look(const struct hl_volume *volume, int32_t z, struc
 	}
 	enum hilum_status status = reduce(&view, error);
 	if (!status) {
+		chest.side = fmax(view.small.width, view.small.height);
 		tell_pixels(&view, &chest);
 		status = hl_lungs_find(&view.small, 1, &lungs, error);
 	}

@@ -23,13 +23,13 @@ enum hl_chest_verdict {
 /* The figures that were looked at; those behind the one that settled it may be 0. */
 struct hl_chest {
 	enum hl_chest_verdict verdict;
-	double
-	    contrast;  /* between the 2nd and the 98th hundredth of the picture's values; of its scale, or of 1000 HU */
-	double colour; /* share of pixels whose channels differ by more than a tenth of full scale */
+	double side; /* the longer one of the small picture, pixels */
+	/* Between the 2nd and the 98th hundredth of the picture's values, on its scale or on 1500 Hounsfield units. */
+	double contrast;
+	double colour;   /* share of pixels whose channels differ by more than a tenth of full scale */
 	double likeness; /* correlation of neighbouring pixels */
-	double flat; /* share of pixels between the darkest and the brightest that are exactly as their neighbours */
-	double
-	    edges; /* mean step from a pixel of the small picture to the next, over the contrast of lung and tissue */
+	double flat;     /* share of pixels, but the darkest and brightest, that are exactly as their neighbours */
+	double edges;    /* mean step from pixel to pixel of the small picture; of the contrast of lung and tissue */
 	/* Of scan/lungs.h. */
 	int32_t lungs;
 	double share, balance, offset, width, height, body, fill;
