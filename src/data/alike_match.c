@@ -235,22 +235,31 @@ static float sum_product(const float *restrict a, const float *restrict b, size_
 	return sum;
 }
 
+HL_VECTOR_CLONES
+static float sum_all(const float *restrict a, size_t count)
+{
+	float lane[16] = {0}, sum = 0;
+	for (size_t i = 0; i < count; i += 16)
+		for (size_t k = 0; k < 16; k++)
+			lane[k] += a[i + k];
+	for (size_t k = 0; k < 16; k++)
+		sum += lane[k];
+	return sum;
+}
+
 struct moments {
 	float weight, mean[2], deviation[2], correlation;
 };
 
 /* Of two pictures under weights; false where one has no contrast. */
+HL_VECTOR_CLONES
 static bool measure(const float *a, const float *b, const float *weight, size_t count, float *scratch,
                     struct moments *out)
 {
-	double sum = 0, sa = 0, sb = 0;
-	for (size_t i = 0; i < count; i++)
-		sum += (double)weight[i];
-	if (sum <= 0)
+	float sum = sum_all(weight, count);
+	if (!(sum > 0))
 		return false;
-	sa = (double)sum_product(a, weight, count) / sum;
-	sb = (double)sum_product(b, weight, count) / sum;
-	float ma = (float)sa, mb = (float)sb;
+	float ma = sum_product(a, weight, count) / sum, mb = sum_product(b, weight, count) / sum;
 	float *ca = scratch, *cb = scratch + count, *wb = scratch + 2 * count;
 	for (size_t i = 0; i < count; i++) {
 		ca[i] = a[i] - ma;
@@ -261,10 +270,9 @@ static bool measure(const float *a, const float *b, const float *weight, size_t 
 	for (size_t i = 0; i < count; i++)
 		wb[i] = ca[i] * weight[i];
 	aa = sum_product(ca, wb, count);
-	if (!(aa > 1e-3f * (float)sum) || !(bb > 1e-3f * (float)sum))
+	if (!(aa > 1e-3f * sum) || !(bb > 1e-3f * sum))
 		return false;
-	*out = (struct moments){
-	    (float)sum, {ma, mb}, {sqrtf(aa / (float)sum), sqrtf(bb / (float)sum)}, both / sqrtf(aa * bb)};
+	*out = (struct moments){sum, {ma, mb}, {sqrtf(aa / sum), sqrtf(bb / sum)}, both / sqrtf(aa * bb)};
 	return true;
 }
 
@@ -338,6 +346,7 @@ static void circle(const float *shown, int32_t side, float *weight)
 		}
 }
 
+HL_VECTOR_CLONES
 static void find_descent(const float *fixed, int32_t side, struct work *work)
 {
 	float half = 0.5f * (float)(side - 1), scale = (float)side;
@@ -404,10 +413,8 @@ static float refine(const float *moving, const float *moving_shown, const float 
                     struct hl_affine *map, struct work *work)
 {
 	size_t count = (size_t)side * (size_t)side;
-	float best = -1, total = 0;
+	float best = -1, total = sum_all(work->base, count);
 	struct hl_affine best_map = *map;
-	for (size_t i = 0; i < count; i++)
-		total += work->base[i];
 	for (int n = 0; n <= steps; n++) {
 		struct moments moments;
 		double h[PARAMETERS][PARAMETERS] = {{0}}, b[PARAMETERS];
@@ -474,10 +481,13 @@ static float compare_details(const float *a, const float *b, const float *weight
 		if (weight[i] <= 0 || norm[i] < 0.05f)
 			continue;
 		float ma = sum[0][i] / norm[i], mb = sum[1][i] / norm[i];
-		float aa = fmaxf(sum[2][i] / norm[i] - ma * ma - excess[0], 0);
-		float bb = fmaxf(sum[4][i] / norm[i] - mb * mb - excess[1], 0);
-		float ab = sum[3][i] / norm[i] - ma * mb, both = fmaxf(sqrtf(aa * bb), fabsf(ab));
-		float larger = fmaxf(aa, bb), use = weight[i] * larger / (larger + DETAIL_LEAST * DETAIL_LEAST);
+		float aa = sum[2][i] / norm[i] - ma * ma - excess[0];
+		float bb = sum[4][i] / norm[i] - mb * mb - excess[1];
+		float ab = sum[3][i] / norm[i] - ma * mb;
+		aa = aa > 0 ? aa : 0;
+		bb = bb > 0 ? bb : 0;
+		float root = sqrtf(aa * bb), both = root > fabsf(ab) ? root : fabsf(ab);
+		float larger = aa > bb ? aa : bb, use = weight[i] * larger / (larger + DETAIL_LEAST * DETAIL_LEAST);
 		top += (double)(both > 1e-3f ? use * ab / both : 0);
 		bottom += (double)use;
 	}
@@ -530,9 +540,7 @@ bool hl_match(struct hl_view *moving, struct hl_view *fixed, const struct hl_aff
 	if (match_at(moving->fine, moving->shown, fixed->fine, fixed->shown, SIDE, 2, &map, &work) < 0.8f ||
 	    !details_at(moving->fine, moving->shown, fixed->fine, SIDE, &map, noise, &work, &moments, &detail))
 		return false;
-	float total = 0;
-	for (size_t i = 0; i < HL_LOOK_PIXELS; i++)
-		total += work.base[i];
+	float total = sum_all(work.base, HL_LOOK_PIXELS);
 	float gain = moments.correlation * moments.deviation[0] / moments.deviation[1];
 	*out = (struct hl_match){.map = map,
 	                         .correlation = moments.correlation,
