@@ -174,7 +174,7 @@ class Scans(Phantoms):
         scan[352:] = struct.pack("<h", 40) * ((len(scan) - 352) // 2)
         with open(self.file("flesh.nii"), "wb") as file:
             file.write(scan)
-        self.assertEqual(len(self.answer("run", self.file("flesh.nii"))["slices"]), 12)
+        self.assertEqual(len(self.answer("run", self.file("flesh.nii"), "--force")["slices"]), 12)
 
     def test_windows_are_channels(self):
         small = ["--size", "24", "--batch", "4", "--epochs", "1", "--split", "50/0/50", "--arch", "seed3d filters=4 dense=4"]

@@ -119,6 +119,10 @@ static void mutate(struct hl_random *random, char *bytes, size_t *length)
 static const char calibration[] = "{\"map\":{\"kind\":\"isotonic\",\"from\":[0.1,0.5,0.9],\"to\":[0.2,0.4,0.7]},"
                                   "\"conformal\":{\"alpha\":0.1,\"low_below\":0.2,\"high_above\":0.8}}";
 
+static const char domain[] = "{\"chest\":{\"looked\":40,\"chests\":39,\"rule\":true},\"traits\":{\"mean\":[0.5,0.25],"
+                             "\"factor\":[1.0,0.5,0.75],\"threshold\":1.5,\"rate\":0.01,\"cases\":120,"
+                             "\"part\":\"val\"}}";
+
 static char *quantization(const struct hl_graph *graph)
 {
 	struct hl_quant quant[64];
@@ -143,8 +147,9 @@ int main(int argc, char **argv)
 	struct hl_shape input = {.n = 1, .d = 1, .h = 32, .w = 32, .c = 1};
 	if (hl_arch_text("seed filters=4,8 dense=8", &text, &error) ||
 	    hl_model_create(text.data, input, classes, 2, 1, &model, &error) ||
-	    !(model->calibration = hl_strdup(calibration)) || !(model->quantization = quantization(model->graph)) ||
-	    hl_model_save(model, path, &error) || hl_file_read(path, 1 << 24, &whole, &error)) {
+	    !(model->calibration = hl_strdup(calibration)) || !(model->domain = hl_strdup(domain)) ||
+	    !(model->quantization = quantization(model->graph)) || hl_model_save(model, path, &error) ||
+	    hl_file_read(path, 1 << 24, &whole, &error)) {
 		fprintf(stderr, "%s\n", error.message);
 		return EXIT_FAILURE;
 	}
