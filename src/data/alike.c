@@ -16,7 +16,7 @@
 #define NEAR_CORRELATION 0.93f
 #define NEAR_DETAIL 0.86f
 /* The largest change of position between slices of one scan. */
-#define GIVE_UP 5 /* candidates in a row that are not it: those behind them are less like it still */
+#define GIVE_UP 10 /* candidates in a row that are not it: those behind them are less like it still */
 #define NEAR_SHIFT 0.05f
 #define NEAR_SCALE 0.05f
 #define NEAR_ANGLE 3.0f /* degrees */

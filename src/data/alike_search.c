@@ -20,7 +20,7 @@
 #define LEAST 0.35f  /* likeness of a candidate */
 #define LIKELY 0.8f  /* likewise after the second look */
 #define GAIN 0.25f   /* the most by which going between positions is expected to raise a likeness */
-#define SHORTLIST 48 /* pictures of a way that are looked at a second time */
+#define SHORTLIST 64 /* pictures of a way that are looked at a second time */
 #define WANDER 4     /* what is changed between positions: scale, angle, x, y */
 
 _Static_assert(SIDE * 2 == HL_LOOK_SIDE, "pictures are halved");

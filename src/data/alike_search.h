@@ -6,7 +6,7 @@
 /* Candidates of a picture: those most like it where it is or was moved a little, turned, and cut, each kept apart, for
  * chests in the same place look more like each other than one does like a part of itself. */
 #define HL_ALIKE_WAYS 3
-#define HL_ALIKE_OF_A_WAY 12
+#define HL_ALIKE_OF_A_WAY 16
 #define HL_ALIKE_KEPT (HL_ALIKE_WAYS * HL_ALIKE_OF_A_WAY)
 
 struct hl_candidate {
