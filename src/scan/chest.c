@@ -8,7 +8,7 @@
 
 /* Longer side of the small picture, pixels of the slice that each of its is the mean of, across and down, and the least
  * that anything can be told of. */
-enum { SIDE = 128, SAMPLES = 4, SIDE_MIN = 24, BINS = 1024 };
+enum { SIDE = 128, SAMPLES = 4, SIDE_MIN = 64, BINS = 1024 };
 
 /* Hounsfield units between which values are looked at. */
 #define LOWEST (-1050.0)
