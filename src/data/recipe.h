@@ -1,7 +1,8 @@
 /* The recipe turns any case into the net's input, the same way in training and in use; it is stored in the model.
  * scan slice → grey [0,1] (window for Hounsfield units, full scale otherwise) → square (crop: the shorter side becomes
  * size and the middle is kept; pad: the longer side becomes size, the image is centred and the rest is black, which is
- * air, the window's bottom; of either square only the middle, where that is asked for) → 8-bit → (x/255 - mean) / deviation. Either way an image's shape says nothing.
+ * air, the window's bottom; of either square only the middle, where that is asked for) → 8-bit → (x/255 - mean) /
+ * deviation. Either way an image's shape says nothing.
  *
  * A case is one slice (2-D), a slice with its neighbours as channels (2.5-D; beyond an end the last slice is repeated),
  * or a stack or volume (3-D; beyond an end there is black). The 8-bit image of a case is its slices one after another.
@@ -28,7 +29,7 @@ struct hl_recipe {
 	int32_t channels; /* of a slice: 1 grey, 3 RGB, or as many as there are windows */
 	int32_t size;     /* pixels a side */
 	enum hl_fit fit;
-	double middle; /* share of that square's side that is kept, from its middle; 1 or 0: all */
+	double middle;           /* share of that square's side that is kept, from its middle; 1 or 0: all */
 	struct hl_window window; /* for inputs in Hounsfield units */
 	int32_t beside_count;    /* further windows, which are further channels: 0 to 2 */
 	struct hl_window beside[HL_WINDOWS_MAX - 1];

@@ -4,8 +4,8 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/memory.h"
-#include "infer/predict.h"
 #include "eval/robustness.h"
+#include "infer/predict.h"
 
 #include <locale.h>
 #include <math.h>

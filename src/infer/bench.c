@@ -25,8 +25,11 @@
 #define WARM_SECONDS 0.2
 
 const char *const hl_bench_modes[] = {[HL_BENCH_TRAIN] = "train", [HL_BENCH_INFER] = "infer", NULL};
-const char *const hl_bench_precisions[] = {
-    [HL_BENCH_FP32] = "fp32", [HL_BENCH_BF16] = "bf16", [HL_BENCH_INT8] = "int8", [HL_BENCH_FP32_STRICT] = "fp32-strict", NULL};
+const char *const hl_bench_precisions[] = {[HL_BENCH_FP32] = "fp32",
+                                           [HL_BENCH_BF16] = "bf16",
+                                           [HL_BENCH_INT8] = "int8",
+                                           [HL_BENCH_FP32_STRICT] = "fp32-strict",
+                                           NULL};
 
 #define OPTION(name_, kind_, ...)                                                                                      \
 	{                                                                                                              \

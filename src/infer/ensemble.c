@@ -132,7 +132,7 @@ static enum hilum_status set_weights(const struct merge *merge, struct hilum_err
 	for (size_t m = 0; m < merge->count && whole; m++) {
 		const struct hilum_model *member = merge->members[m];
 		const struct hl_recipe *own = &merge->recipe[m];
-		double scale[3], shift[3];
+		double scale[3] = {1, 1, 1}, shift[3] = {0};
 		for (int32_t c = 0; c < first->channels; c++) {
 			scale[c] = first->deviation[c] / own->deviation[c];
 			shift[c] = (first->mean[c] - own->mean[c]) / own->deviation[c];
@@ -185,7 +185,9 @@ static void note_split(json_t *const *split, size_t count, json_t *out)
 	for (int p = 0; p < 3; p++)
 		json_object_set_new(out, parts[p], json_array());
 	json_object_foreach(worst, path, part)
-	    json_array_append_new(json_object_get(out, parts[json_integer_value(part)]), json_string(path));
+	{
+		json_array_append_new(json_object_get(out, parts[json_integer_value(part)]), json_string(path));
+	}
 	json_decref(worst);
 }
 

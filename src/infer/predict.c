@@ -157,7 +157,7 @@ static enum hilum_status meet(struct hl_loader *loader, const struct hl_domain *
 	size_t count = hl_loader_count(loader);
 	for (size_t i = 0; i < count; i++)
 		out->chest[out->count + i] = hl_loader_chest(loader, i);
-	if (domain->traits == 0)
+	if (domain->traits == 0 || !out->distance)
 		return HILUM_OK;
 	double *rows = hl_alloc(count, HL_TRAITS * sizeof(*rows));
 	if (!rows)

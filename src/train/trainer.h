@@ -29,7 +29,7 @@ struct hl_trainer {
 	bool *frozen;     /* per parameter of the graph */
 	float *gradients; /* graph->trained */
 	float *dlogits;   /* batch x outputs */
-	uint32_t *index; /* validation: cases of its samples, and their labels and probabilities */
+	uint32_t *index;  /* validation: cases of its samples, and their labels and probabilities */
 	int32_t *label;
 	double *probability;
 	double *score;
