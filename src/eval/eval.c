@@ -4,11 +4,10 @@
 
 #include "base/memory.h"
 #include "data/loader.h"
+#include "infer/precision.h"
 #include "infer/predict.h"
 
 #include <jansson.h>
-
-static const char *const precisions[] = {"fp32", "bf16", "int8", "fp32-strict", NULL};
 
 #define OPTION(member, name_, kind_, ...)                                                                              \
 	{                                                                                                              \
@@ -28,7 +27,7 @@ const struct hilum_option hilum_eval_option_table[] = {
            .help = "write every case with its label and probabilities here"),
     OPTION(threads, "threads", INT, .minimum = 0, .maximum = 1024, .initial = "0", .value = "N",
            .help = "threads; 0 means the cores that are available"),
-    OPTION(precision, "precision", CHOICE, .choices = precisions, .initial = "fp32",
+    OPTION(precision, "precision", CHOICE, .choices = hl_precision_names, .initial = "fp32",
            .help = "arithmetic of the network; fp32-strict: fp32 as it is, also where there is AMX"),
     OPTION(batch, "batch", INT, .minimum = 1, .maximum = 4096, .initial = "1", .value = "N",
            .help = "images a pass; more may be faster, but only 1 gives the very bits of hilum predict"),

@@ -6,12 +6,11 @@
 #include "eval/cases.h"
 #include "eval/json.h"
 #include "eval/print.h"
+#include "infer/precision.h"
 #include "infer/predict.h"
 
 #include <math.h>
 #include <string.h>
-
-static const char *const precisions[] = {"fp32", "bf16", "int8", NULL};
 
 #define OPTION(member, name_, kind_, ...)                                                                              \
 	{                                                                                                              \
@@ -32,7 +31,7 @@ const struct hilum_option hilum_robustness_option_table[] = {
                    "finds it"),
     OPTION(threads, "threads", INT, .minimum = 0, .maximum = 1024, .initial = "0", .value = "N",
            .help = "threads; 0 means the cores that are available"),
-    OPTION(precision, "precision", CHOICE, .choices = precisions, .initial = "fp32",
+    OPTION(precision, "precision", CHOICE, .choices = hl_precision_names, .initial = "fp32",
            .help = "arithmetic of the network"),
     OPTION(batch, "batch", INT, .minimum = 1, .maximum = 4096, .initial = "1", .value = "N", .help = "images a pass"),
     OPTION(resamples, "resamples", INT, .minimum = 100, .maximum = HL_RESAMPLES_MOST, .initial = "2000", .value = "N",

@@ -4,6 +4,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/memory.h"
+#include "data/dataset.h"
 #include "infer/predict.h"
 #include "nn/arch.h"
 #include "nn/ops/options.h"
@@ -163,16 +164,14 @@ static char *dump(json_t *root)
 	return copy;
 }
 
-static const char *const parts[] = {"train", "val", "test"};
-
 static void note_split(json_t *const *split, size_t count, json_t *out)
 {
 	json_t *worst = json_object(); /* path to the worst part that any member had it in: 0 train */
 	for (size_t m = 0; m < count; m++)
-		for (int p = 0; p < 3; p++) {
+		for (int p = HL_PART_TRAIN; p <= HL_PART_TEST; p++) {
 			size_t i;
 			json_t *path;
-			json_array_foreach(json_object_get(split[m], parts[p]), i, path)
+			json_array_foreach(json_object_get(split[m], hl_part_names[p]), i, path)
 			{
 				const char *text = json_string_value(path);
 				json_t *before = text ? json_object_get(worst, text) : NULL;
@@ -182,11 +181,11 @@ static void note_split(json_t *const *split, size_t count, json_t *out)
 		}
 	const char *path;
 	json_t *part;
-	for (int p = 0; p < 3; p++)
-		json_object_set_new(out, parts[p], json_array());
+	for (int p = HL_PART_TRAIN; p <= HL_PART_TEST; p++)
+		json_object_set_new(out, hl_part_names[p], json_array());
 	json_object_foreach(worst, path, part)
 	{
-		json_array_append_new(json_object_get(out, parts[json_integer_value(part)]), json_string(path));
+		json_array_append_new(json_object_get(out, hl_part_names[json_integer_value(part)]), json_string(path));
 	}
 	json_decref(worst);
 }

@@ -3,6 +3,8 @@
 #include "base/memory.h"
 #include "model/quantization.h"
 
+const char *const hl_precision_names[] = {"fp32", "bf16", "int8", "fp32-strict", NULL};
+
 enum hilum_status hl_model_plan(const struct hilum_model *model, const struct hl_plan_options *planning, int precision,
                                 struct hl_plan **out, struct hilum_error *error)
 {
